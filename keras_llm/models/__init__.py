@@ -1,1 +1,5 @@
-"""TODO"""
+"""The models of the documents, assembled from :mod:`keras_llm.layers`."""
+
+from keras_llm.models.lstm_classifier import LSTMClassifier
+
+__all__ = ["LSTMClassifier"]

@@ -1,1 +1,25 @@
-"""TODO"""
+"""Figures from a training history, from scores and from a confusion matrix, and nothing else.
+
+    figure = plot_history(history, baseline=0.782)
+    save(figure, "run/history.png")
+
+Each function returns a ``matplotlib.figure.Figure`` that belongs to nobody but the caller: pyplot is not involved, so
+the functions work without a display and in threads, and no figure has to be closed. matplotlib is imported when the
+first of them runs.
+"""
+
+from keras_llm.plots.confusion import plot_confusion_matrix
+from keras_llm.plots.fonts import chinese_font, register_font
+from keras_llm.plots.history import plot_comparison, plot_history
+from keras_llm.plots.scores import plot_scores
+from keras_llm.plots.style import save
+
+__all__ = [
+    "chinese_font",
+    "plot_comparison",
+    "plot_confusion_matrix",
+    "plot_history",
+    "plot_scores",
+    "register_font",
+    "save",
+]

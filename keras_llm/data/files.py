@@ -1,0 +1,142 @@
+"""A user's own labelled files as :class:`ClassificationData`."""
+
+import re
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from keras_llm.data.datasets import ClassificationData, Part
+from keras_llm.data.download import file_sha256
+from keras_llm.data.splits import deduplicate, fingerprints, stratified_split
+from keras_llm.data.tables import Table, read_table
+from keras_llm.errors import InputError
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+
+
+def from_files(
+    train: str | PathLike,
+    test: str | PathLike | None = None,
+    *,
+    validation_fraction: float = 0.1,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+    encoding: str = "utf-8",
+    name: str | None = None,
+) -> ClassificationData:
+    """Labelled texts from CSV, TSV or JSONL files with a ``text`` and a ``label``.
+
+    Rows that repeat a text, and texts that bear two different labels, are dropped before the split. With a test file
+    its rows stay as they are, one prediction for each, and a training row whose text is among them is dropped.
+    ``provenance["warnings"]`` says what was dropped.
+
+    Args:
+        train: file to train on; without ``test`` it is split three ways.
+        test: file to test on.
+        validation_fraction: share of each class in ``train``, in [0, 1).
+        test_fraction: the same; ignored when there is a test file.
+        seed: of the split.
+        encoding: of the files.
+        name: of the dataset; the training file's name by default.
+
+    Raises:
+        InputError: a file or a row is wrong, a class has too few rows, there is only one class, or the test file has
+            a label that training never saw. The message names file and line.
+
+    Example:
+        >>> data = from_files("reviews.csv")
+        >>> print(data.summary())
+    """
+    train_path = Path(train)
+    table = read_table(train_path, encoding)
+    classes = _sorted_classes(table.labels)
+    if len(classes) < 2:
+        raise InputError(f"{train_path}: all rows bear the label '{classes[0]}'; classification needs two classes.")
+    index_of = {label: index for index, label in enumerate(classes)}
+    labels = [index_of[label] for label in table.labels]
+    files = {"train": _file_facts(train_path, table)}
+    warnings = []
+
+    test_part, test_identities = None, frozenset()
+    if test is not None:
+        test_path = Path(test)
+        test_table = read_table(test_path, encoding)
+        files["test"] = _file_facts(test_path, test_table)
+        test_part = Part(tuple(test_table.texts), _test_labels(test_path, test_table, index_of, train_path))
+        test_identities = frozenset(fingerprints(test_table.texts, seed)[0])
+
+    identities, places = fingerprints(table.texts, seed)
+    outside = [row for row, identity in enumerate(identities) if identity not in test_identities]
+    if not outside:
+        raise InputError(f"{train_path}: each text stands in {test} as well, so nothing is left to train on.")
+    kept, duplicates, ambiguous = deduplicate([identities[row] for row in outside], [labels[row] for row in outside])
+    kept = [outside[row] for row in kept]
+    overlap = len(labels) - len(outside)
+    if overlap:
+        warnings.append(f"{overlap:,} row(s) of {train_path.name} left out: their text stands in the test file.")
+    if duplicates:
+        warnings.append(f"{duplicates:,} row(s) of {train_path.name} left out: they repeat an earlier text.")
+    if ambiguous:
+        warnings.append(f"{ambiguous:,} row(s) of {train_path.name} left out: one text bears different labels.")
+
+    fractions = {"validation": validation_fraction}
+    if test_part is None:
+        fractions["test"] = test_fraction
+    whole = Part(tuple(table.texts[row] for row in kept), np.array([labels[row] for row in kept], dtype=np.int32))
+    split = stratified_split(
+        whole.labels.tolist(), [places[row] for row in kept], list(fractions.values()), classes, str(train_path)
+    )
+    parts = [whole.rows(rows) for rows in split]
+    if test_part is not None:
+        parts.append(test_part)
+    provenance = {
+        "dataset": name or train_path.stem,
+        "files": files,
+        "rows": sum(map(len, parts)),
+        "dropped_duplicates": duplicates,
+        "dropped_ambiguous": ambiguous,
+        "dropped_overlap": overlap,
+        "split": {"seed": seed, **fractions},
+        "warnings": warnings,
+    }
+    return ClassificationData(name or train_path.stem, detect_language(table.texts), classes, *parts, provenance)
+
+
+def detect_language(texts: Sequence[str]) -> str:
+    """``"zh"`` when over 10% of the letters are Chinese characters, ``"en"`` when 99% are ASCII, else ``"other"``.
+
+    Judges by the script of a sample of 200 texts, so that "en" also stands for other languages without accents, and
+    Japanese, told by its kana, is "other".
+    """
+    sample = "".join(text[:500] for text in texts[:: max(1, len(texts) // 200)])
+    letters = [character for character in sample if character.isalpha()]
+    if not letters:
+        return "other"
+    chinese = sum("\u3400" <= letter <= "\u9fff" or letter >= "\U00020000" for letter in letters)
+    kana = sum("\u3040" <= letter <= "\u30ff" for letter in letters)
+    if chinese > 0.1 * len(letters):
+        return "zh" if kana < 0.1 * len(letters) else "other"
+    return "en" if sum(map(str.isascii, letters)) >= 0.99 * len(letters) else "other"
+
+
+def _sorted_classes(labels: Sequence[str]) -> tuple[str, ...]:
+    distinct = set(labels)
+    if all(map(_INTEGER.fullmatch, distinct)):
+        return tuple(sorted(distinct, key=lambda label: (int(label), label)))
+    return tuple(sorted(distinct))
+
+
+def _test_labels(path: Path, table: Table, index_of: dict[str, int], train_path: Path) -> np.ndarray:
+    for line, label in zip(table.lines, table.labels, strict=True):
+        if label not in index_of:
+            raise InputError(
+                f"{path}, line {line}: the label '{label}' does not occur in {train_path}; its labels: "
+                f"{', '.join(list(index_of)[:20])}{' …' if len(index_of) > 20 else ''}."
+            )
+    return np.array([index_of[label] for label in table.labels], dtype=np.int32)
+
+
+def _file_facts(path: Path, table: Table) -> dict:
+    return {"path": str(path), "sha256": file_sha256(path), "rows": len(table.texts)}

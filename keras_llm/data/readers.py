@@ -1,0 +1,60 @@
+"""Raw rows out of the catalog's files: one reader for each way in which a dataset is laid out.
+
+A reader takes the paths by file name and the classes, and gives ``(text, label)`` rows in file order, where label is
+the class index, or None for a row that belongs to no class. It leaves the text as it is, but for carriage returns.
+"""
+
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+
+Row = tuple[str, int | None]
+NEUTRAL = 0.5  # a mean rating closer to 0 than this has no clear sign
+RATINGS_HEADER = "id\tsentiment\ttext"  # one of the two archives has it
+
+
+def ratings(paths: dict[str, Path], classes: tuple[str, ...]) -> Iterator[Row]:
+    """``id TAB mean rating from -4 to 4 TAB text``; class 0 is below, class 1 above zero, near-neutral is None."""
+    for line in _lines(next(iter(paths.values()))):
+        if line == RATINGS_HEADER:
+            continue
+        _, rating, text = line.split("\t")
+        yield text, None if abs(float(rating)) < NEUTRAL else int(float(rating) > 0)
+
+
+def file_per_class(paths: dict[str, Path], classes: tuple[str, ...]) -> Iterator[Row]:
+    """One text a line; ``neg.txt`` holds the first class, ``pos.txt`` the second."""
+    for label, name in enumerate(("neg.txt", "pos.txt")):
+        for line in _lines(paths[name]):
+            yield line, label
+
+
+def folder_per_class(paths: dict[str, Path], classes: tuple[str, ...]) -> Iterator[Row]:
+    """A zip with one text a file, in folders that bear the names of the classes."""
+    with zipfile.ZipFile(paths["members.zip"]) as bundle:
+        for name in bundle.namelist():
+            data = bundle.read(name)
+            try:
+                text = data.decode("utf-8")
+            except UnicodeDecodeError:
+                text = data.decode("cp1252")  # a pound sign in one article
+            yield text, classes.index(PurePosixPath(name).parent.name)
+
+
+def label_and_text(paths: dict[str, Path], classes: tuple[str, ...]) -> Iterator[Row]:
+    """``class TAB text``."""
+    for line in _lines(next(iter(paths.values()))):
+        label, text = line.split("\t")
+        yield text, classes.index(label)
+
+
+def _lines(path: Path) -> Iterator[str]:
+    # Not str.splitlines, which also splits at characters that stand within a text.
+    for line in path.read_text(encoding="utf-8").replace("\r", "").split("\n"):
+        if line.strip():
+            yield line
+
+
+READERS: dict[str, Callable[[dict[str, Path], tuple[str, ...]], Iterator[Row]]] = {
+    reader.__name__: reader for reader in (ratings, file_per_class, folder_per_class, label_and_text)
+}

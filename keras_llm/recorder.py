@@ -1,0 +1,72 @@
+"""The callback that writes a training into its run."""
+
+import time
+
+from keras.callbacks import Callback, EarlyStopping
+
+from keras_llm.classifier import Classifier
+from keras_llm.runs import Run
+from keras_llm.training import EpochCheckpoint
+
+
+def stage_callbacks(
+    run: Run, stage: str, early_stopping: EarlyStopping | None, classifier: Classifier | None
+) -> list[Callback]:
+    """See :meth:`keras_llm.runs.Run.callbacks`."""
+    checkpoint = EpochCheckpoint(run.checkpoint_path(stage), early_stopping)
+    stopping = [early_stopping] if early_stopping is not None else []
+    # The recorder comes before the checkpoint: an epoch that is not recorded is one that a resume repeats.
+    return [*stopping, Recorder(run, stage, early_stopping, classifier), checkpoint]
+
+
+class Recorder(Callback):
+    """A line in ``history.csv`` an epoch; and, when the training is interrupted, what there is so far."""
+
+    def __init__(
+        self, run: Run, stage: str, early_stopping: EarlyStopping | None, classifier: Classifier | None
+    ) -> None:
+        super().__init__()
+        self.run, self.stage = run, stage
+        self.early_stopping, self.classifier = early_stopping, classifier
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        self.run.folder()
+        self.run.recorder = self
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self.epoch_start = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        numbers = {name: round(float(value), 6) for name, value in (logs or {}).items()}
+        rate = float(self.model.optimizer.learning_rate)
+        seconds = round(time.perf_counter() - self.epoch_start, 2)
+        self.run.add_row(stage=self.stage, epoch=epoch + 1, **numbers, learning_rate=f"{rate:.6g}", seconds=seconds)
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        history = self.model.history
+        program = getattr(history, "program", {})
+        if history.epoch and (program.get("traces") or self.stage not in self.run.stages):
+            seconds = sum(float(row["seconds"]) for row in self.run.rows if row["stage"] == self.stage)
+            self.run.stages[self.stage] = {
+                "epochs": len(history.epoch),
+                "seconds": round(seconds, 1),
+                "parameters": self.model.count_params(),
+                "program": program,
+            }
+        self.run.recorder = None
+
+    def rescue(self) -> str:
+        """Save the best model so far and the curves; say where the training was stopped."""
+        history = self.model.history
+        if not history.epoch:
+            return f" in the first epoch of '{self.stage}'"
+        from keras_llm.plots import plot_history
+
+        self.run.figure(f"{self.stage}_history", plot_history(history, title=f"{self.stage} (interrupted)"))
+        best = self.early_stopping.best_weights if self.early_stopping is not None else None
+        if best is not None:
+            self.model.set_weights(best)
+        if self.classifier is not None and not (self.run.output / "model.keras").exists():
+            self.classifier.model = self.model
+            self.classifier.save(self.run.output)
+        return f" in '{self.stage}' after {len(history.epoch)} of {self.params['epochs']} epochs"

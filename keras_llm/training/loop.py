@@ -1,0 +1,276 @@
+"""THE loop: ``fit``, ``evaluate`` and ``predict`` for any compiled Keras model, with the steps inside XLA programs.
+
+    model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+    history = fit(model, (x_train, y_train), validation_data=(x_val, y_val), epochs=10)
+"""
+
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import tree
+from keras.callbacks import Callback, CallbackList
+
+from keras_llm.errors import WorkError
+from keras_llm.training.feed import Feed, Stack, stack_capacity
+from keras_llm.training.program import Programs, programs_of
+
+MOST_STEPS = 128  # in one program: more would not be faster, and progress would come too rarely
+SECONDS_A_PROGRAM = 0.5  # how long one call should take, so that the progress bar moves and Ctrl-C is heard
+
+
+def fit(
+    model: keras.Model,
+    train: Any,
+    validation_data: Any = None,
+    epochs: int = 1,
+    callbacks: Iterable[Callback] = (),
+    steps_per_program: int | str = "auto",
+    *,
+    batch_size: int = 32,
+    shuffle: bool = True,
+    seed: int = 0,
+    class_weight: Mapping[int, float] | None = None,
+    sample_weight: np.ndarray | None = None,
+    initial_epoch: int = 0,
+    verbose: int | str = "auto",
+    jit_compile: bool = True,
+) -> keras.callbacks.History:
+    """Train a compiled model, several steps in one XLA program.
+
+    Losses, metrics and weights are those of ``model.fit(jit_compile=True)`` on the same batches; only Python's part
+    between the steps is gone.
+
+    Args:
+        model: compiled with ``model.compile``; its ``jit_compile`` and ``steps_per_execution`` are not looked at.
+        train: ``(x, y)`` or ``(x, y, sample_weight)`` arrays, or a ``tf.data.Dataset`` of such batches.
+        validation_data: the same, scored after each epoch.
+        epochs: number of passes over ``train``; the index of the last epoch when ``initial_epoch`` is given.
+        callbacks: Keras callbacks. Hooks of a batch are called at a program's first and last step, as Keras does
+            with ``steps_per_execution``.
+        steps_per_program: training steps in one program. "auto" takes as many as run in about half a second, and one
+            when a callback wants to see each batch.
+        batch_size: rows a batch, for arrays. The last, smaller batch is not dropped.
+        shuffle: shuffle arrays before each epoch; a Dataset shuffles itself.
+        seed: decides the shuffling, together with the number of the epoch.
+        class_weight: weight of each integer class in the loss.
+        sample_weight: weight of each row, ``(n,)``, for arrays.
+        initial_epoch: where to begin counting, to go on with an earlier training.
+        verbose: as in Keras: 0 silent, 1 progress bar, 2 a line an epoch; "auto" is 1 on a terminal, otherwise 2.
+        jit_compile: False runs the same loop op by op.
+
+    Returns:
+        Keras's History. Its attribute ``program`` says what ran: ``jit_compile``, ``steps_per_program`` (the most in
+        one call), ``traces``, ``compile_seconds``.
+
+    Raises:
+        ValueError: when the model is not compiled or the data cannot be batched.
+        WorkError: when the loss is no longer finite, or XLA cannot compile a step. ``model.history`` keeps the
+            epochs that were finished.
+
+    Source: document D0, section 5.2 (``model.fit``); D1, section 3.2 (the training loop in words).
+    """
+    if not model.compiled:
+        raise ValueError("Compile the model first: model.compile(optimizer=..., loss=...).")
+    feed = Feed(train, batch_size, seed if shuffle else None, class_weight, sample_weight)
+    validation = None if validation_data is None else Feed(validation_data, batch_size)
+    first = feed.first_batch()
+    model._symbolic_build(data_batch=first)  # what model.fit calls: weights, metrics and optimizer slots
+    programs = programs_of(model, jit_compile)
+    callbacks = list(callbacks)
+    pace = Pace(steps_per_program, first, feed.num_batches, callbacks)
+    if verbose == "auto":
+        verbose = 1 if sys.stdout.isatty() or keras.utils.is_interactive_logging_enabled() and in_notebook() else 2
+    calls = CallbackList(
+        callbacks,
+        add_history=True,
+        add_progbar=verbose != 0,
+        model=model,
+        verbose=verbose,
+        epochs=epochs,
+        steps=feed.num_batches,
+    )
+    history = model.history
+    history.program = {"jit_compile": jit_compile, "steps_per_program": 0, "traces": 0, "compile_seconds": 0.0}
+    model.stop_training = False
+    calls.on_train_begin()
+    epoch_logs: dict[str, float] = {}
+    # EpochCheckpoint and BackupAndRestore say by `_initial_epoch` how far the training that they restored had come.
+    for epoch in range(model._initial_epoch or initial_epoch, epochs):
+        if model.stop_training:
+            break
+        model.reset_metrics()
+        calls.on_epoch_begin(epoch)
+        epoch_logs = _train_epoch(model, programs, feed, epoch, pace, calls)
+        if validation is not None and epoch_logs:
+            scores = _evaluate(model, programs, validation, calls)
+            epoch_logs |= {f"val_{name}": value for name, value in scores.items()}
+        history.program |= {
+            "steps_per_program": pace.most,
+            "traces": programs.traces["train"],
+            "compile_seconds": round(programs.compile_seconds, 2),
+        }
+        calls.on_epoch_end(epoch, epoch_logs)
+    if isinstance(model.optimizer, keras.optimizers.Optimizer) and epochs > 0:
+        model.optimizer.finalize_variable_values(model.trainable_variables)
+    calls.on_train_end(epoch_logs)
+    return history
+
+
+def _train_epoch(
+    model: keras.Model, programs: Programs, feed: Feed, epoch: int, pace: "Pace", calls: CallbackList
+) -> dict[str, float]:
+    step, logs = 0, {}
+    for stack in feed.stacks(epoch, pace.capacity, pace.steps):
+        calls.on_train_batch_begin(step)
+        table, seconds = programs.run("train", stack)
+        pace.tell(stack.steps, seconds)
+        step += stack.steps
+        logs = {name: float(values[-1]) for name, values in table.items()}
+        calls.on_train_batch_end(step - 1, logs)
+        if model.stop_training:
+            break
+        bad = np.flatnonzero(~np.isfinite(table["loss"])) if "loss" in table else []
+        if len(bad):
+            first = step - stack.steps + int(bad[0]) + 1
+            raise WorkError(
+                f"The loss became {table['loss'][bad[0]]} at step {first} of epoch {epoch + 1}, with learning rate "
+                f"{_learning_rate(model, stack.steps - int(bad[0])):.3g}: lower the learning rate, or clip the "
+                "gradients (global_clipnorm=1.0)."
+            )
+    return logs
+
+
+def evaluate(
+    model: keras.Model,
+    data: Any,
+    *,
+    batch_size: int = 32,
+    sample_weight: np.ndarray | None = None,
+    callbacks: Iterable[Callback] = (),
+    jit_compile: bool = True,
+) -> dict[str, float]:
+    """Loss and metrics of a compiled model on the whole of ``data``, in XLA programs.
+
+    Args:
+        model: compiled with ``model.compile``.
+        data: ``(x, y)`` or ``(x, y, sample_weight)`` arrays, or a ``tf.data.Dataset`` of such batches.
+        batch_size: rows a batch, for arrays.
+        sample_weight: weight of each row, for arrays.
+        callbacks: Keras callbacks with ``on_test_*`` hooks.
+        jit_compile: False runs op by op.
+
+    Returns:
+        Name to value, as ``model.evaluate(..., return_dict=True)``.
+
+    Raises:
+        ValueError: when the model is not compiled or the data cannot be batched.
+    """
+    if not model.compiled:
+        raise ValueError("Compile the model first: model.compile(loss=..., metrics=...).")
+    feed = Feed(data, batch_size, sample_weight=sample_weight)
+    model._symbolic_build(data_batch=feed.first_batch())
+    calls = CallbackList(list(callbacks), model=model, steps=feed.num_batches, epochs=1, verbose=0)
+    return _evaluate(model, programs_of(model, jit_compile), feed, calls)
+
+
+def _evaluate(model: keras.Model, programs: Programs, feed: Feed, calls: CallbackList) -> dict[str, float]:
+    model.reset_metrics()
+    calls.on_test_begin()
+    capacity = stack_capacity(feed.first_batch(), min(MOST_STEPS, feed.num_batches or MOST_STEPS))
+    step, logs = 0, {}
+    for stack in feed.stacks(0, capacity, lambda: capacity):
+        calls.on_test_batch_begin(step)
+        table, _ = programs.run("test", stack)
+        step += stack.steps
+        logs = {name: float(values[-1]) for name, values in table.items()}
+        calls.on_test_batch_end(step - 1, logs)
+    calls.on_test_end(logs)
+    return logs
+
+
+def predict(model: keras.Model, x: Any, *, batch_size: int = 32, jit_compile: bool = True) -> Any:
+    """The model's outputs for all rows of ``x``, compiled.
+
+    Args:
+        model: built; it need not be compiled.
+        x: array ``(n, ...)``, or a dict or tuple of arrays, or a ``tf.data.Dataset`` of batches (labels are ignored).
+        batch_size: rows a batch, for arrays. A smaller last batch is filled up and cut, so that nothing is compiled
+            twice.
+        jit_compile: False runs op by op.
+
+    Returns:
+        Array ``(n, ...)``, or what the model returns with arrays as leaves.
+
+    Raises:
+        ValueError: when there are no rows.
+    """
+    feed = Feed(x if isinstance(x, tf.data.Dataset) else (x,), batch_size)
+    programs = programs_of(model, jit_compile)
+    outputs, full = [], None
+    for batch in feed._batches(0):
+        batch = batch[:1]
+        rows = len(tree.flatten(batch)[0])
+        full = max(full or 0, rows if feed.dataset is not None else batch_size)
+        filled = tree.map_structure(lambda a: np.concatenate([a, np.repeat(a[-1:], full - rows, axis=0)]), batch)  # noqa: B023
+        result = programs.compiled(programs.predict, filled)
+        outputs.append(tree.map_structure(lambda a: a.numpy()[:rows], result))  # noqa: B023
+    return tree.map_structure(lambda *leaves: np.concatenate(leaves), *outputs)
+
+
+class Pace:
+    """How many steps go into the next program.
+
+    The stack has a fixed capacity, and the number of steps in it is an input of the program, so that finding the
+    pace compiles nothing anew.
+    """
+
+    def __init__(self, steps_per_program: int | str, batch: Any, num_batches: int | None, callbacks: list) -> None:
+        if steps_per_program == "auto":
+            wanted = 1 if any(sees_each_batch(callback) for callback in callbacks) else MOST_STEPS
+            self.capacity = stack_capacity(batch, min(wanted, num_batches or wanted))
+            self.now = 1
+        elif isinstance(steps_per_program, int) and steps_per_program >= 1:
+            self.capacity = min(steps_per_program, num_batches or steps_per_program)
+            self.now = self.capacity
+        else:
+            raise ValueError(f"steps_per_program={steps_per_program!r}: give a positive whole number or 'auto'.")
+        self.most = 0
+
+    def steps(self) -> int:
+        return self.now
+
+    def tell(self, steps: int, seconds: float) -> None:
+        """Learn from a program that ran: ``steps`` in ``seconds``, 0.0 when it had to compile."""
+        self.most = max(self.most, steps)
+        if seconds > 0:
+            self.now = int(np.clip(steps * SECONDS_A_PROGRAM / seconds, 1, min(self.capacity, 4 * self.now)))
+
+
+def sees_each_batch(callback: Callback) -> bool:
+    """Whether a callback does something of its own with each training batch."""
+    if isinstance(callback, keras.callbacks.TerminateOnNaN | keras.callbacks.ProgbarLogger):
+        return False  # the mean loss stays NaN, and the bar may jump
+    if isinstance(callback, keras.callbacks.ModelCheckpoint | keras.callbacks.BackupAndRestore):
+        return callback.save_freq != "epoch"
+    if isinstance(callback, keras.callbacks.TensorBoard):
+        return callback.update_freq != "epoch" or bool(callback.profile_batch)
+    hooks = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
+    return any(
+        getattr(type(callback), hook) is not getattr(Callback, hook) or hook in vars(callback) for hook in hooks
+    )
+
+
+def in_notebook() -> bool:
+    return "ipykernel" in sys.modules
+
+
+def _learning_rate(model: keras.Model, steps_ago: int) -> float:
+    """The learning rate of an earlier step of the program that just ran."""
+    rate = model.optimizer._learning_rate
+    if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+        return float(rate(int(model.optimizer.iterations) - steps_ago))
+    return float(model.optimizer.learning_rate)

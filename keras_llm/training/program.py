@@ -1,0 +1,121 @@
+"""The compiled programs: several training or test steps as one XLA program.
+
+The step itself is Keras's own (``model.train_step``), so that losses, metrics, optimizers, sample weights and
+overridden steps mean what they mean in ``model.fit``. What is new is the loop around it: it runs inside the program,
+and Python is called once per stack of batches instead of once per batch.
+"""
+
+import time
+import weakref
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import tree
+
+from keras_llm.errors import WorkError
+from keras_llm.training.feed import Stack
+
+
+class Programs:
+    """The training, test and prediction program of one model.
+
+    Args:
+        model: a built and compiled model.
+        jit_compile: compile with XLA; False runs the same loop op by op.
+
+    Attributes:
+        traces: how often each program was traced; it stays at one per shape of a batch.
+        compile_seconds: time of the calls in which a trace happened.
+    """
+
+    def __init__(self, model: keras.Model, jit_compile: bool = True) -> None:
+        # A proxy: the cache below is keyed by the model, and must not keep it alive.
+        self.model = weakref.proxy(model)
+        self.jit_compile = jit_compile
+        self.traces = {"train": 0, "test": 0, "predict": 0}
+        self.compile_seconds = 0.0
+        self.log_names: dict[str, list[str]] = {}
+        self.train = self._loop("train")
+        self.test = self._loop("test")
+
+        @tf.function(jit_compile=jit_compile)
+        def predict(batch):
+            self.traces["predict"] += 1
+            return self.model.predict_step(batch)
+
+        self.predict = predict
+
+    def _loop(self, kind: str) -> Callable:
+        @tf.function(jit_compile=self.jit_compile)
+        def program(arrays, steps):
+            self.traces[kind] += 1
+            one_step = self.model.train_step if kind == "train" else self.model.test_step
+            capacity = tree.flatten(arrays)[0].shape[0]
+
+            def body(step, logs):
+                result = one_step(tree.map_structure(lambda array: array[step], arrays))
+                self.log_names[kind] = list(result)
+                return step + 1, logs.write(step, tf.stack([tf.cast(value, "float32") for value in result.values()]))
+
+            _, logs = tf.while_loop(
+                lambda step, _: step < steps,
+                body,
+                (0, tf.TensorArray("float32", size=capacity, element_shape=None)),
+                maximum_iterations=capacity,
+            )
+            return logs.stack()  # (capacity, number of logs); rows from `steps` on mean nothing
+
+        return program
+
+    def run(self, kind: str, stack: Stack) -> tuple[dict[str, np.ndarray], float]:
+        """Run one stack.
+
+        Returns:
+            The logs after each step, each ``(steps,)``, as Keras gives them: means since the epoch began; and the
+            seconds it took, 0.0 when the call had to compile.
+
+        Raises:
+            WorkError: when XLA cannot compile the step.
+        """
+        program, traces, start = getattr(self, kind), self.traces[kind], time.perf_counter()
+        values = self.compiled(program, stack.arrays, np.int32(stack.steps))
+        seconds = time.perf_counter() - start
+        if self.traces[kind] > traces:
+            self.compile_seconds += seconds
+            seconds = 0.0
+        table = values.numpy()[: stack.steps]
+        return dict(zip(self.log_names[kind], table.T, strict=True)), seconds
+
+    def compiled(self, program: Callable, *args):
+        """Call a program; what XLA cannot compile becomes one sentence."""
+        try:
+            return program(*tree.map_structure(tf.convert_to_tensor, args))
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
+            if not self.jit_compile:
+                raise
+            reason = str(error).strip().splitlines()[0]
+            raise WorkError(
+                f"XLA cannot run a step of model {self.model.name!r} ({reason}): train it with jit_compile=False."
+            ) from error
+
+    def hlo(self, kind: str, stack: Stack, stage: str = "hlo") -> str:
+        """The text of the compiled program, for a look inside; ``stage`` may be ``optimized_hlo``."""
+        arguments = tree.map_structure(tf.convert_to_tensor, (stack.arrays, np.int32(stack.steps)))
+        return getattr(self, kind).experimental_get_compiler_ir(*arguments)(stage=stage)
+
+
+_CACHE: "weakref.WeakKeyDictionary[keras.Model, tuple[tuple, Programs]]" = weakref.WeakKeyDictionary()
+
+
+def programs_of(model: keras.Model, jit_compile: bool = True) -> Programs:
+    """The programs of a model, made once; made anew after ``compile`` or a change of what is trainable."""
+    parts = (model.optimizer, model._compile_loss, model._compile_metrics, *model.trainable_variables)
+    key = (jit_compile, *parts)
+    known = _CACHE.get(model)
+    if known is not None and len(known[0]) == len(key) and all(a is b for a, b in zip(known[0], key, strict=True)):
+        return known[1]
+    programs = Programs(model, jit_compile)
+    _CACHE[model] = (key, programs)
+    return programs
