@@ -101,7 +101,7 @@ def test_the_table_lines_up_also_with_chinese_names():
     [
         ([0, 1], [0.5], ["a", "b"], "2 labels but probabilities for 1"),
         ([0, 1], [0.5, 0.5], ["a", "b", "c"], "do not fit 3 classes"),
-        ([0, 1], np.eye(2), ["a"], "do not fit 1 classes"),
+        ([0, 0], np.eye(2), ["a"], "do not fit 1 classes"),
         ([0, 1], np.ones((2, 2, 2)) / 2, ["a", "b"], "shape"),
         ([0, 2], [0.5, 0.5], ["a", "b"], "Label 2 is no index"),
         ([-1, 1], [0.5, 0.5], ["a", "b"], "Label -1 is no index"),

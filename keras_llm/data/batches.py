@@ -15,7 +15,7 @@ def pad_sequences_to(
     token_ids: Sequence[Sequence[int]],
     sequence_length: int,
     *,
-    keep: Literal["head", "tail"] = "head",
+    keep: Literal["head", "tail", "both"] = "head",
     padding_id: int = 0,
 ) -> np.ndarray:
     """Cuts and right-pads sequences to one length.
@@ -23,7 +23,7 @@ def pad_sequences_to(
     Args:
         token_ids: n sequences of any lengths.
         sequence_length: length of each row of the result, at least 1.
-        keep: which end of a longer sequence stays.
+        keep: which end of a longer sequence stays; "both" keeps half of each and drops the middle.
         padding_id: fills the shorter ones, on the right.
 
     Returns:
@@ -34,10 +34,11 @@ def pad_sequences_to(
         array([[5, 6],
                [8, 0]], dtype=int32)
     """
-    if sequence_length < 1 or keep not in ("head", "tail"):
-        raise ValueError(f"sequence_length={sequence_length!r} must be at least 1, keep={keep!r} 'head' or 'tail'.")
-    end = slice(sequence_length) if keep == "head" else slice(-sequence_length, None)
-    cut = [ids[end] for ids in token_ids]
+    if sequence_length < 1 or keep not in ("head", "tail", "both"):
+        raise ValueError(f"sequence_length={sequence_length!r} must be at least 1, keep={keep!r} head, tail or both.")
+    tail = {"head": 0, "tail": sequence_length, "both": sequence_length // 2}[keep]
+    head = sequence_length - tail
+    cut = [ids if len(ids) <= sequence_length else [*ids[:head], *ids[len(ids) - tail :]] for ids in token_ids]
     lengths = np.array([len(ids) for ids in cut], dtype=np.int64)
     padded = np.full((len(cut), sequence_length), padding_id, dtype=np.int32)
     is_token = np.arange(sequence_length) < lengths[:, None]  # (n, sequence_length)

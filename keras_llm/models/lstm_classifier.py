@@ -2,7 +2,7 @@
 
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, ops
 
 from keras_llm.layers import LSTM, BidirectionalLSTM, Dropout
 
@@ -21,6 +21,8 @@ class LSTMClassifier(keras.Model):
         units: width of each LSTM's state (of each direction's, when ``bidirectional``).
         num_layers: LSTM layers on top of one another.
         bidirectional: read each text from both ends.
+        pooling: what the head sees: the "last" state, as the document has it, or the "max" of each unit over all
+            words, so that a strong word in the middle of a long text is not forgotten.
         dropout: share of the inputs of each LSTM and of the head dropped in training, in [0, 1).
         l2: L2 penalty on the input kernels of the LSTMs and on the head.
 
@@ -31,7 +33,7 @@ class LSTMClassifier(keras.Model):
         Probabilities ``(B, 1)`` for two classes, otherwise ``(B, num_classes)``.
 
     Raises:
-        ValueError: for fewer than two classes or no layer.
+        ValueError: for fewer than two classes, no layer, or an unknown pooling.
 
     Example:
         >>> model = LSTMClassifier(num_classes=2, vocabulary_size=100, embedding_dim=8, units=4)
@@ -49,6 +51,7 @@ class LSTMClassifier(keras.Model):
         units: int = 128,
         num_layers: int = 2,
         bidirectional: bool = False,
+        pooling: str = "last",
         dropout: float = 0.0,
         l2: float = 0.0,
         **kwargs,
@@ -58,6 +61,8 @@ class LSTMClassifier(keras.Model):
             raise ValueError(
                 f"num_classes={num_classes}, num_layers={num_layers}: need at least two classes and a layer."
             )
+        if pooling not in ("last", "max"):
+            raise ValueError(f"pooling={pooling!r}: choose 'last' or 'max'.")
         self.config = {
             "num_classes": num_classes,
             "vocabulary_size": vocabulary_size,
@@ -65,6 +70,7 @@ class LSTMClassifier(keras.Model):
             "units": units,
             "num_layers": num_layers,
             "bidirectional": bidirectional,
+            "pooling": pooling,
             "dropout": dropout,
             "l2": l2,
         }
@@ -73,7 +79,10 @@ class LSTMClassifier(keras.Model):
         self.embedding = layers.Embedding(vocabulary_size, embedding_dim, mask_zero=True, name="embedding")
         self.recurrent_layers = [
             recurrent(
-                units, return_sequences=index < num_layers - 1, kernel_regularizer=penalty, name=f"lstm_{index + 1}"
+                units,
+                return_sequences=index < num_layers - 1 or pooling == "max",
+                kernel_regularizer=penalty,
+                name=f"lstm_{index + 1}",
             )
             for index in range(num_layers)
         ]
@@ -89,13 +98,16 @@ class LSTMClassifier(keras.Model):
         for layer in self.recurrent_layers:
             layer.build(shape)
             shape = layer.compute_output_shape(shape)
-        self.head.build(shape)
+        self.head.build((shape[0], shape[-1]))
 
     def call(self, token_ids, training: bool = False):
         mask = self.embedding.compute_mask(token_ids)  # (B, T), False at padding
         x = self.embedding(token_ids)  # (B, T, embedding_dim)
         for layer, dropout in zip(self.recurrent_layers, self.dropouts[:-1], strict=True):
             x = layer(dropout(x, training=training), mask=mask)  # (B, T, units), the last one (B, units)
+        if self.config["pooling"] == "max":
+            # An LSTM's states lie in (-1, 1), so -1 never wins over a real word.
+            x = ops.max(ops.where(mask[:, :, None], x, -1.0), axis=1)  # (B, units)
         return self.head(self.dropouts[-1](x, training=training))
 
     @property

@@ -22,12 +22,12 @@ def plot_scores(
     baseline: float | None = None,
     title: str | None = None,
 ) -> Figure:
-    """A row for each model: its score, or its score under each seed with their mean, and the numbers beside it.
+    """A row for each model: its score, or that of each run (one a seed) with their mean, and the numbers beside it.
 
     Dots and not bars: a bar has to begin at 0, and on such a scale the differences that matter cannot be seen.
 
     Args:
-        scores: one score, or one a seed, for each model; the first model stands on top.
+        scores: one score, or one a run, for each model; the first model stands on top.
         xlabel: what was measured, with its unit and part, such as ``"test accuracy (share of texts)"``.
         baseline: the score to beat, a dashed line.
         title: above the axes.
