@@ -43,7 +43,11 @@ class Classifier:
 
     def probabilities(self, texts: Sequence[str], batch_size: int = 256) -> np.ndarray:
         """Probability of each class, ``(n, classes)``; one sigmoid unit becomes two columns."""
-        outputs = predict(self.model, self.token_ids(texts), batch_size=min(batch_size, len(texts)))
+        # A few sentences are classified before XLA would have compiled the program for them.
+        few = len(texts) <= 32
+        outputs = predict(
+            self.model, self.token_ids(texts), batch_size=len(texts) if few else batch_size, jit_compile=not few
+        )
         return np.concatenate([1 - outputs, outputs], axis=1) if outputs.shape[1] == 1 else outputs
 
     def save(self, folder: Path) -> None:

@@ -3,9 +3,7 @@
 Nothing heavy is imported here before a command needs it, so that ``keras-llm --help`` answers at once.
 """
 
-import ast
 import difflib
-import importlib.util
 import json
 import os
 import signal
@@ -15,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from keras_llm import book
 from keras_llm.errors import InputError, WorkError
 
 app = typer.Typer(
@@ -55,8 +54,8 @@ def list_chapters() -> None:
     table = Table(title="Chapters", title_justify="left")
     for heading in ("chapter", "what", "reproduces", "minutes (cpu)", "measured"):
         table.add_column(heading, overflow="fold")
-    for name, folder in chapters().items():
-        about = chapter_about(folder)
+    for name, folder in book.chapters().items():
+        about = book.about(folder)
         table.add_row(name, about["title"], about["reproduces"], about["minutes"], about["measured"])
     Console().print(table)
 
@@ -87,7 +86,7 @@ def run(
     """Run a chapter's lesson: train its models, measure them, draw the figures."""
     from keras_llm import runs
 
-    name = nearest(chapter, list(chapters()), "chapter", "keras-llm list")
+    name = nearest(chapter, list(book.chapters()), "chapter", "keras-llm list")
     nearest(preset, runs.PRESETS, "preset", None)
     if test_data is not None and data is None:
         raise InputError("--test-data goes with --data: name the training file too.")
@@ -103,7 +102,7 @@ def run_lesson(name: str) -> None:
     from keras_llm import runs
 
     try:
-        runpy.run_module(f"{chapter_package()}.{name}.lesson", run_name="__main__")
+        runpy.run_module(f"{book.chapter_package()}.{name}.lesson", run_name="__main__")
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not stop the saving
         current = runs.active()
@@ -182,39 +181,6 @@ def data_show(name: Annotated[str, typer.Argument(help="Name as in 'keras-llm da
     from keras_llm.data import describe
 
     print(describe(name)["text"])
-
-
-# --- chapters -----------------------------------------------------------------------------------------------------
-
-
-def chapter_package() -> str:
-    """The package that holds the chapters: inside keras_llm when it is installed, beside it in a bare checkout."""
-    return "keras_llm.chapters" if importlib.util.find_spec("keras_llm.chapters") else "chapters"
-
-
-def chapters() -> dict[str, Path]:
-    """Chapter name to folder, in order."""
-    spec = importlib.util.find_spec(chapter_package())
-    if spec is None:
-        raise InputError("The chapters are not here: install keras_llm, or run in its checkout.")
-    folders = [Path(place) for place in spec.submodule_search_locations or ()]
-    return {path.parent.name: path.parent for folder in folders for path in sorted(folder.glob("ch*/lesson.py"))}
-
-
-def chapter_about(folder: Path) -> dict[str, str]:
-    """Title and document sections from the lesson's package docstring, minutes and figure from expected.json."""
-    lines = (ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or "").splitlines()
-    about = {"title": lines[0] if lines else "", "reproduces": "", "minutes": "", "measured": ""}
-    for line in lines:
-        if line.startswith("Reproduces: "):
-            about["reproduces"] = line.removeprefix("Reproduces: ")
-    expected = folder / "expected.json"
-    if expected.exists():
-        record = json.loads(expected.read_text(encoding="utf-8"))
-        headline = record["headline"]
-        figure = record["figures"][headline]
-        about["minutes"], about["measured"] = f"{record['minutes']:.0f}", f"{headline} {figure['value']:.3f}"
-    return about
 
 
 def nearest(name: str, known, kind: str, where: str | None) -> str:

@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from keras_llm import machine
+from keras_llm import book, machine
 from keras_llm.errors import InputError
 
 PRESETS = ("smoke", "cpu", "full")
@@ -62,6 +62,7 @@ def begin(chapter: str) -> "Run":
     """
     global _active
     _active = Run(chapter, _requested)
+    _active.introduce()
     return _active
 
 
@@ -86,6 +87,16 @@ class Run:
 
     # --- what a lesson uses ---------------------------------------------------------------------------------------
 
+    def introduce(self) -> None:
+        """Say what runs, where its results go, and what a recorded run took."""
+        print(f"{self.chapter}, preset {self.preset}, seed {self.seed}; results go to {self.output}")
+        record = book.record_of(book.chapters()[self.chapter])
+        if record and record["preset"] == self.preset and not self.own_data:
+            print(
+                f"A recorded run took {record['minutes']:.1f} minutes and {record['peak_memory_gb']:.1f} GB on "
+                f"{record['machine']['processor']}, {record['machine']['cores']} cores."
+            )
+
     @property
     def own_data(self) -> bool:
         """Whether the user brought a file of their own."""
@@ -99,6 +110,48 @@ class Run:
         for warning in data.provenance.get("warnings", ()):
             print(f"Note: {warning}")
         return data
+
+    def use_data(self, dataset, rows_at_least: int = 1) -> None:
+        """Note in ``run.json`` where the texts come from.
+
+        Raises:
+            InputError: when there are fewer training texts than ``rows_at_least``, one batch.
+        """
+        if len(dataset.train) < rows_at_least:
+            raise InputError(
+                f"{dataset.name} leaves {len(dataset.train)} texts for training, fewer than one batch of "
+                f"{rows_at_least}: bring more rows."
+            )
+        self.provenance.append(dataset.provenance)
+
+    def can_fetch(self, name: str) -> bool:
+        """Whether a file of the catalog is here or can be had. With the user's own data, a run goes on without it.
+
+        Raises:
+            InputError: when it cannot be had, and the run is not about the user's own data.
+        """
+        from keras_llm.data import fetch
+
+        try:
+            fetch(name)
+        except InputError as error:
+            if not self.own_data:
+                raise
+            print(f"Note: going on without {name}: {error}")
+            return False
+        return True
+
+    def use_font_for(self, texts) -> None:
+        """Make figures able to show these texts: Chinese takes an installed font, or else the catalog's."""
+        from keras_llm.data import fetch_file
+        from keras_llm.plots import chinese_font, register_font
+
+        if all(ord(character) < 0x2E80 for each in texts for character in each) or chinese_font():
+            return
+        try:
+            print(f"Chinese text in figures is set in {register_font(fetch_file('noto_sans_cjk'))}")
+        except InputError as error:
+            print(f"Note: figures do without Chinese text: {error}")
 
     def callbacks(self, stage: str, early_stopping=None, classifier=None) -> list:
         """The callbacks that record a training in this run and let it go on after an interruption.
@@ -124,6 +177,19 @@ class Run:
         path = self.folder() / f"{name}.png"
         save(figure, path)
         return path
+
+    def compare_with_record(self) -> None:
+        """Print this run's figures beside the recorded ones, and which of them are outside the tolerance."""
+        record = book.record_of(book.chapters()[self.chapter])
+        comparable = bool(record) and record["preset"] == self.preset and not self.own_data
+        print(f"\n{'figure':<42}{'this run':>10}" + (f"{'recorded':>10}{'tolerance':>11}" if comparable else ""))
+        for name, value in self.metrics.items():
+            line = f"{name:<42}{value:>10.4f}"
+            if comparable and name in record["figures"]:
+                figure = record["figures"][name]
+                outside = abs(value - figure["value"]) > figure["tolerance"]
+                line += f"{figure['value']:>10.4f}{figure['tolerance']:>11.4f}" + ("   outside" if outside else "")
+            print(line)
 
     def finish(self) -> None:
         """The run is complete: note it, and drop what only a resume would need."""

@@ -8,7 +8,7 @@ import numpy as np
 from keras_llm.data.cache import fetch_with_source, is_cached
 from keras_llm.data.catalog import card, find
 from keras_llm.data.readers import READERS
-from keras_llm.data.splits import deduplicate, fingerprints, stratified_sample, stratified_split
+from keras_llm.data.splits import deduplicate, fingerprints, identities_of, stratified_sample, stratified_split
 from keras_llm.errors import InputError
 
 
@@ -84,6 +84,29 @@ class ClassificationData:
         parts = {name: getattr(self, name).take(size, seed) for name, size in sizes.items()}
         taken = {name: len(part) for name, part in parts.items()}
         return replace(self, **parts, provenance=self.provenance | {"taken": taken})
+
+    def with_more_training(self, other: "ClassificationData") -> "ClassificationData":
+        """All rows of another dataset as further training rows; validation and test stay as they are.
+
+        Args:
+            other: a dataset with the same classes; its texts that this one has already are left out.
+
+        Raises:
+            InputError: the classes differ.
+        """
+        if other.classes != self.classes:
+            raise InputError(f"{other.name} has the classes {other.classes}, {self.name} {self.classes}: they differ.")
+        parts = (other.train, other.validation, other.test)
+        texts = [text for part in parts for text in part.texts]
+        labels = np.concatenate([part.labels for part in parts])
+        known = {
+            identity for part in (self.train, self.validation, self.test) for identity in identities_of(part.texts)
+        }
+        new = [row for row, identity in enumerate(identities_of(texts)) if identity not in known]
+        train = Part(
+            (*self.train.texts, *(texts[row] for row in new)), np.concatenate([self.train.labels, labels[new]])
+        )
+        return replace(self, train=train, provenance={**self.provenance, "more_training": [other.name, len(new)]})
 
     def summary(self) -> str:
         """Rows by class and part, as a small table of plain text."""

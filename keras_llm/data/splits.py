@@ -42,6 +42,11 @@ def fingerprints(texts: Iterable[str], seed: int) -> tuple[list[bytes], list[byt
     return identities, places
 
 
+def identities_of(texts: Iterable[str]) -> list[bytes]:
+    """The identity of each text: equal for texts that differ only in case, punctuation or white space."""
+    return fingerprints(texts, 0)[0]
+
+
 def deduplicate(identities: Sequence[bytes], labels: Sequence[Hashable]) -> tuple[list[int], int, int]:
     """Which rows to keep: the first of each text, and none of a text that bears two different labels.
 

@@ -82,5 +82,3 @@ class EpochCheckpoint(Callback):
                 setattr(stop, name, value)
             best = [arrays[f"best_{i}"] for i in range(sum(name.startswith("best_") for name in arrays))]
             stop.best_weights = best or None
-
-

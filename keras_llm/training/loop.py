@@ -1,7 +1,7 @@
 """THE loop: ``fit``, ``evaluate`` and ``predict`` for any compiled Keras model, with the steps inside XLA programs.
 
-    model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
-    history = fit(model, (x_train, y_train), validation_data=(x_val, y_val), epochs=10)
+model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+history = fit(model, (x_train, y_train), validation_data=(x_val, y_val), epochs=10)
 """
 
 import sys
@@ -15,7 +15,7 @@ from keras import tree
 from keras.callbacks import Callback, CallbackList
 
 from keras_llm.errors import WorkError
-from keras_llm.training.feed import Feed, Stack, stack_capacity
+from keras_llm.training.feed import Feed, stack_capacity
 from keras_llm.training.program import Programs, programs_of
 
 MOST_STEPS = 128  # in one program: more would not be faster, and progress would come too rarely
@@ -83,7 +83,7 @@ def fit(
     callbacks = list(callbacks)
     pace = Pace(steps_per_program, first, feed.num_batches, callbacks)
     if verbose == "auto":
-        verbose = 1 if sys.stdout.isatty() or keras.utils.is_interactive_logging_enabled() and in_notebook() else 2
+        verbose = 1 if sys.stdout.isatty() or (keras.utils.is_interactive_logging_enabled() and in_notebook()) else 2
     calls = CallbackList(
         callbacks,
         add_history=True,
@@ -259,9 +259,7 @@ def sees_each_batch(callback: Callback) -> bool:
     if isinstance(callback, keras.callbacks.TensorBoard):
         return callback.update_freq != "epoch" or bool(callback.profile_batch)
     hooks = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
-    return any(
-        getattr(type(callback), hook) is not getattr(Callback, hook) or hook in vars(callback) for hook in hooks
-    )
+    return any(getattr(type(callback), hook) is not getattr(Callback, hook) or hook in vars(callback) for hook in hooks)
 
 
 def in_notebook() -> bool:

@@ -106,6 +106,10 @@ class Programs:
         return getattr(self, kind).experimental_get_compiler_ir(*arguments)(stage=stage)
 
 
+# Each model has programs of its own, which TensorFlow takes for one function that is traced again and again. Real
+# retracing is what `Programs.traces` counts.
+tf.get_logger().addFilter(lambda record: "triggered tf.function retracing" not in record.getMessage())
+
 _CACHE: "weakref.WeakKeyDictionary[keras.Model, tuple[tuple, Programs]]" = weakref.WeakKeyDictionary()
 
 
