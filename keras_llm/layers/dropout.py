@@ -10,7 +10,7 @@ class Dropout(layers.Dropout):
     """``keras.layers.Dropout``, with the random generator named instead of left to the compiler.
 
     Keras asks for ``auto_select``, which XLA on a CPU answers with a generator that is many times slower than
-    Philox. Philox gives the same bits op by op and compiled.
+    Philox. The same seed draws other zeros compiled than op by op, but always the same ones in either.
 
     Args:
         rate: share of the inputs set to zero in training, in [0, 1); the rest is scaled by ``1 / (1 - rate)``.

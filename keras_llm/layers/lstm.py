@@ -92,7 +92,8 @@ class LSTM(layers.Layer):
         # keep: (T, B, 1)
         if self.go_backwards:
             gates, keep = ops.flip(gates, axis=0), ops.flip(keep, axis=0)
-        states = lstm_recurrence(gates, ops.convert_to_tensor(self.recurrent_kernel), keep)  # (T, B, H)
+        # TensorFlow's own conversion reads the variable; a custom gradient takes no variables when run eagerly.
+        states = lstm_recurrence(gates, tf.convert_to_tensor(self.recurrent_kernel), keep)  # (T, B, H)
         return ops.transpose(states, (1, 0, 2)) if self.return_sequences else states[-1]
 
     def compute_mask(self, inputs, mask=None):
@@ -201,8 +202,8 @@ class BidirectionalLSTM(layers.Layer):
         mask: bool tensor ``(B, T)``; see :class:`LSTM`.
 
     Returns:
-        ``(B, T, 2H)`` with ``return_sequences``, where position t holds what was read up to t from either side;
-        otherwise ``(B, 2H)``.
+        ``(B, T, 2H)`` with ``return_sequences``, where position t holds what was read up to t from either side,
+        and zeros where the mask is False; otherwise ``(B, 2H)``. The same as ``keras.layers.Bidirectional``.
 
     Example:
         >>> BidirectionalLSTM(8)(keras.random.normal((2, 5, 3))).shape
@@ -234,9 +235,11 @@ class BidirectionalLSTM(layers.Layer):
     def call(self, inputs, mask=None):
         left = self.from_left(inputs, mask=mask)
         right = self.from_right(inputs, mask=mask)
-        if self.return_sequences:
-            right = ops.flip(right, axis=1)  # back into the order of the text
-        return ops.concatenate([left, right], axis=-1)
+        if not self.return_sequences:
+            return ops.concatenate([left, right], axis=-1)  # (B, 2H)
+        right = ops.flip(right, axis=1)  # back into the order of the text
+        states = ops.concatenate([left, right], axis=-1)  # (B, T, 2H)
+        return states if mask is None else ops.where(ops.expand_dims(mask, -1), states, 0.0)
 
     def compute_mask(self, inputs, mask=None):
         return mask if self.return_sequences else None

@@ -34,13 +34,13 @@ class EpochCheckpoint(Callback):
         self.history: dict[str, list[float]] = {}
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        self.history, self.model._initial_epoch = {}, None
+        self.history = {}
         if self.path.exists():
             self._restore()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         for name, value in (logs or {}).items():
-            self.history.setdefault(name, []).append(float(value))
+            self.history.setdefault(name, []).append(np.asarray(value).tolist())
         arrays = {f"model_{i}": np.array(v) for i, v in enumerate(self.model.variables)}
         arrays |= {f"optimizer_{i}": np.array(v) for i, v in enumerate(self.model.optimizer.variables)}
         state = {"epoch": epoch + 1, "history": self.history, "stopped": self.model.stop_training}
@@ -52,9 +52,6 @@ class EpochCheckpoint(Callback):
         partial = self.path.with_suffix(".partial.npz")
         np.savez(partial, state=json.dumps(state, default=float), **arrays)
         partial.replace(self.path)
-
-    def on_train_end(self, logs: dict | None = None) -> None:
-        self.model._initial_epoch = None
 
     def _restore(self) -> None:
         variables = [*self.model.variables, *self.model.optimizer.variables]
@@ -73,7 +70,6 @@ class EpochCheckpoint(Callback):
             variable.assign(arrays[name])
         self.history = state["history"]
         self.model.history.history = {name: list(values) for name, values in self.history.items()}
-        self.model.history.epoch = list(range(state["epoch"]))
         self.model._initial_epoch = state["epoch"]
         self.model.stop_training = state["stopped"]
         stop = self.early_stopping

@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 from keras import tree
 
+NO_ROWS = "There are no rows to train, score or predict on."
 STACK_BYTES = 64 * 2**20  # a stack larger than this would only move memory about
 
 
@@ -28,7 +30,7 @@ class Feed:
         sample_weight: weight of each row, ``(n,)``, for arrays.
 
     Raises:
-        ValueError: for arrays of unequal length, no rows, or weights given twice.
+        ValueError: for arrays of unequal length, no rows, texts instead of numbers, or weights given twice.
     """
 
     def __init__(
@@ -41,10 +43,13 @@ class Feed:
     ) -> None:
         if class_weight is not None and sample_weight is not None:
             raise ValueError("Give class_weight or sample_weight, not both: their product is what you want to pass.")
+        if isinstance(data, list):
+            raise ValueError("Give the data as a tuple, (x, y), not as a list.")
         self.shuffle_seed, self.batch_size, self.class_weight = shuffle_seed, batch_size, class_weight
         if isinstance(data, tf.data.Dataset):
             if sample_weight is not None:
                 raise ValueError("A Dataset carries its own sample weights: yield (x, y, sample_weight).")
+            refuse_what_does_not_compile(tree.flatten(data.element_spec))
             self.dataset, self.arrays = data.prefetch(tf.data.AUTOTUNE), None
             cardinality = int(data.cardinality())
             if cardinality == tf.data.INFINITE_CARDINALITY:
@@ -55,18 +60,22 @@ class Feed:
         parts = data if isinstance(data, tuple) else (data,)
         if sample_weight is not None:
             parts = (*parts, sample_weight)
-        self.arrays = self._weighted(tree.map_structure(np.asarray, parts))
+        parts = tree.map_structure(as_array, parts)
+        refuse_what_does_not_compile(tree.flatten(parts))
+        self.arrays = self._weighted(parts)
         lengths = {len(array) for array in tree.flatten(self.arrays)}
         if len(lengths) != 1:
             raise ValueError(f"Inputs, labels and weights differ in length: {sorted(lengths)} rows.")
         self.num_rows = lengths.pop()
         if self.num_rows == 0:
-            raise ValueError("There are no rows to train or score on.")
+            raise ValueError(NO_ROWS)
         self.num_batches = -(-self.num_rows // batch_size)
 
     def first_batch(self) -> Any:
         """One batch, to build a model with."""
-        return next(self._batches(epoch=0))
+        for batch in self.batches(epoch=0):
+            return batch
+        raise ValueError(NO_ROWS)
 
     def stacks(self, epoch: int, capacity: int, steps_wanted) -> Iterator[Stack]:
         """The batches of an epoch, in order, in stacks.
@@ -77,7 +86,7 @@ class Feed:
             steps_wanted: function without arguments that says how many batches to put into the next stack.
         """
         waiting: list[Any] = []
-        for batch in self._batches(epoch):
+        for batch in self.batches(epoch):
             if waiting and (len(waiting) >= steps_wanted() or shapes(batch) != shapes(waiting[0])):
                 yield stacked(waiting, capacity)
                 waiting = []
@@ -85,7 +94,8 @@ class Feed:
         if waiting:
             yield stacked(waiting, capacity)
 
-    def _batches(self, epoch: int) -> Iterator[Any]:
+    def batches(self, epoch: int) -> Iterator[Any]:
+        """The batches of an epoch, in order, as tuples ``(x[, y[, sample_weight]])``."""
         if self.dataset is not None:
             for batch in self.dataset.as_numpy_iterator():
                 yield self._weighted(batch if isinstance(batch, tuple) else (batch,))
@@ -100,13 +110,37 @@ class Feed:
     def _weighted(self, parts: tuple) -> tuple:
         if self.class_weight is None:
             return parts
-        if len(parts) == 3:
-            raise ValueError("Give class_weight or sample weights in the data, not both.")
+        if len(parts) != 2:
+            raise ValueError("class_weight goes with (x, y): labels, and no sample weights beside them.")
         labels = parts[1].argmax(-1) if parts[1].ndim > 1 and parts[1].shape[-1] > 1 else parts[1].reshape(-1)
         weights = np.ones(len(labels), "float32")
         for label, weight in self.class_weight.items():
             weights[labels == label] = weight
         return (*parts, weights)
+
+
+def as_array(values: Any) -> np.ndarray:
+    """An array whose floats have Keras's own width, as ``model.fit`` makes them."""
+    array = np.asarray(values)
+    return array.astype(keras.backend.floatx(), copy=False) if array.dtype.kind == "f" else array
+
+
+def refuse_what_does_not_compile(leaves: list[Any]) -> None:
+    """Stop at texts, ragged rows and lists: TensorFlow would abort the process, or complain of something else.
+
+    Args:
+        leaves: arrays, or the specs of a Dataset's elements.
+
+    Raises:
+        ValueError: when one of them is not an array of numbers with a row an example.
+    """
+    for leaf in leaves:
+        if isinstance(leaf, tf.RaggedTensorSpec | tf.SparseTensorSpec):
+            raise ValueError("The Dataset yields ragged or sparse batches: pad them to one length.")
+        if tf.as_dtype(leaf.dtype) == tf.string:  # an array of Python objects, as uneven lists give, counts as this
+            raise ValueError("A compiled program takes numbers: turn texts into token ids, padded to one length.")
+        if leaf.shape == ():
+            raise ValueError("Found a single number where rows should be: np.asarray a list, .batch() a Dataset.")
 
 
 def shapes(batch: Any) -> list[tuple]:

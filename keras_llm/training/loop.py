@@ -15,7 +15,7 @@ from keras import tree
 from keras.callbacks import Callback, CallbackList
 
 from keras_llm.errors import WorkError
-from keras_llm.training.feed import Feed, stack_capacity
+from keras_llm.training.feed import NO_ROWS, Feed, stack_capacity
 from keras_llm.training.program import Programs, programs_of
 
 MOST_STEPS = 128  # in one program: more would not be faster, and progress would come too rarely
@@ -95,10 +95,12 @@ def fit(
     )
     history = model.history
     history.program = {"jit_compile": jit_compile, "steps_per_program": 0, "traces": 0, "compile_seconds": 0.0}
-    model.stop_training = False
+    model.stop_training, model._initial_epoch = False, None
     calls.on_train_begin()
-    epoch_logs: dict[str, float] = {}
     # EpochCheckpoint and BackupAndRestore say by `_initial_epoch` how far the training that they restored had come.
+    if model._initial_epoch and history.history:
+        history.epoch = list(range(model._initial_epoch))
+    epoch_logs: dict[str, Any] = {}
     for epoch in range(model._initial_epoch or initial_epoch, epochs):
         if model.stop_training:
             break
@@ -122,14 +124,14 @@ def fit(
 
 def _train_epoch(
     model: keras.Model, programs: Programs, feed: Feed, epoch: int, pace: "Pace", calls: CallbackList
-) -> dict[str, float]:
+) -> dict[str, Any]:
     step, logs = 0, {}
     for stack in feed.stacks(epoch, pace.capacity, pace.steps):
         calls.on_train_batch_begin(step)
         table, seconds = programs.run("train", stack)
         pace.tell(stack.steps, seconds)
         step += stack.steps
-        logs = {name: float(values[-1]) for name, values in table.items()}
+        logs = last(table)
         calls.on_train_batch_end(step - 1, logs)
         if model.stop_training:
             break
@@ -177,7 +179,7 @@ def evaluate(
     return _evaluate(model, programs_of(model, jit_compile), feed, calls)
 
 
-def _evaluate(model: keras.Model, programs: Programs, feed: Feed, calls: CallbackList) -> dict[str, float]:
+def _evaluate(model: keras.Model, programs: Programs, feed: Feed, calls: CallbackList) -> dict[str, Any]:
     model.reset_metrics()
     calls.on_test_begin()
     capacity = stack_capacity(feed.first_batch(), min(MOST_STEPS, feed.num_batches or MOST_STEPS))
@@ -186,7 +188,7 @@ def _evaluate(model: keras.Model, programs: Programs, feed: Feed, calls: Callbac
         calls.on_test_batch_begin(step)
         table, _ = programs.run("test", stack)
         step += stack.steps
-        logs = {name: float(values[-1]) for name, values in table.items()}
+        logs = last(table)
         calls.on_test_batch_end(step - 1, logs)
     calls.on_test_end(logs)
     return logs
@@ -211,13 +213,15 @@ def predict(model: keras.Model, x: Any, *, batch_size: int = 32, jit_compile: bo
     feed = Feed(x if isinstance(x, tf.data.Dataset) else (x,), batch_size)
     programs = programs_of(model, jit_compile)
     outputs, full = [], None
-    for batch in feed._batches(0):
+    for batch in feed.batches(0):
         batch = batch[:1]
         rows = len(tree.flatten(batch)[0])
         full = max(full or 0, rows if feed.dataset is not None else batch_size)
         filled = tree.map_structure(lambda a: np.concatenate([a, np.repeat(a[-1:], full - rows, axis=0)]), batch)  # noqa: B023
         result = programs.compiled(programs.predict, filled)
         outputs.append(tree.map_structure(lambda a: a.numpy()[:rows], result))  # noqa: B023
+    if not outputs:
+        raise ValueError(NO_ROWS)
     return tree.map_structure(lambda *leaves: np.concatenate(leaves), *outputs)
 
 
@@ -229,11 +233,12 @@ class Pace:
     """
 
     def __init__(self, steps_per_program: int | str, batch: Any, num_batches: int | None, callbacks: list) -> None:
-        if steps_per_program == "auto":
+        self.learns = steps_per_program == "auto"
+        if self.learns:
             wanted = 1 if any(sees_each_batch(callback) for callback in callbacks) else MOST_STEPS
             self.capacity = stack_capacity(batch, min(wanted, num_batches or wanted))
             self.now = 1
-        elif isinstance(steps_per_program, int) and steps_per_program >= 1:
+        elif isinstance(steps_per_program, int | np.integer) and steps_per_program >= 1:
             self.capacity = min(steps_per_program, num_batches or steps_per_program)
             self.now = self.capacity
         else:
@@ -246,8 +251,13 @@ class Pace:
     def tell(self, steps: int, seconds: float) -> None:
         """Learn from a program that ran: ``steps`` in ``seconds``, 0.0 when it had to compile."""
         self.most = max(self.most, steps)
-        if seconds > 0:
+        if self.learns and seconds > 0:
             self.now = int(np.clip(steps * SECONDS_A_PROGRAM / seconds, 1, min(self.capacity, 4 * self.now)))
+
+
+def last(table: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The logs after the last step: floats, or an array where a metric has one number a class."""
+    return {name: values[-1] if values.ndim > 1 else float(values[-1]) for name, values in table.items()}
 
 
 def sees_each_batch(callback: Callback) -> bool:

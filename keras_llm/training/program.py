@@ -5,6 +5,7 @@ overridden steps mean what they mean in ``model.fit``. What is new is the loop a
 and Python is called once per stack of batches instead of once per batch.
 """
 
+import math
 import time
 import weakref
 from collections.abc import Callable
@@ -36,7 +37,7 @@ class Programs:
         self.jit_compile = jit_compile
         self.traces = {"train": 0, "test": 0, "predict": 0}
         self.compile_seconds = 0.0
-        self.log_names: dict[str, list[str]] = {}
+        self.log_shapes: dict[str, dict[str, tuple]] = {}
         self.train = self._loop("train")
         self.test = self._loop("test")
 
@@ -56,8 +57,10 @@ class Programs:
 
             def body(step, logs):
                 result = one_step(tree.map_structure(lambda array: array[step], arrays))
-                self.log_names[kind] = list(result)
-                return step + 1, logs.write(step, tf.stack([tf.cast(value, "float32") for value in result.values()]))
+                result = {name: tf.cast(value, "float32") for name, value in result.items()}
+                self.log_shapes[kind] = {name: tuple(value.shape) for name, value in result.items()}
+                row = tf.concat([tf.reshape(value, [-1]) for value in result.values()], axis=0)
+                return step + 1, logs.write(step, row)
 
             _, logs = tf.while_loop(
                 lambda step, _: step < steps,
@@ -65,7 +68,7 @@ class Programs:
                 (0, tf.TensorArray("float32", size=capacity, element_shape=None)),
                 maximum_iterations=capacity,
             )
-            return logs.stack()  # (capacity, number of logs); rows from `steps` on mean nothing
+            return logs.stack()  # (capacity, numbers of all logs); rows from `steps` on mean nothing
 
         return program
 
@@ -73,8 +76,8 @@ class Programs:
         """Run one stack.
 
         Returns:
-            The logs after each step, each ``(steps,)``, as Keras gives them: means since the epoch began; and the
-            seconds it took, 0.0 when the call had to compile.
+            The logs after each step, each ``(steps,)``, as Keras gives them: means since the epoch began (a metric
+            with one number a class has ``(steps, classes)``); and the seconds, 0.0 when the call had to compile.
 
         Raises:
             WorkError: when XLA cannot compile the step.
@@ -85,8 +88,11 @@ class Programs:
         if self.traces[kind] > traces:
             self.compile_seconds += seconds
             seconds = 0.0
-        table = values.numpy()[: stack.steps]
-        return dict(zip(self.log_names[kind], table.T, strict=True)), seconds
+        logs = self.log_shapes[kind]
+        ends = np.cumsum([math.prod(shape) for shape in logs.values()])
+        columns = np.split(values.numpy()[: stack.steps], ends[:-1], axis=1)
+        table = {name: column.reshape(-1, *logs[name]) for name, column in zip(logs, columns, strict=True)}
+        return table, seconds
 
     def compiled(self, program: Callable, *args):
         """Call a program; what XLA cannot compile becomes one sentence."""
@@ -110,16 +116,17 @@ class Programs:
 # retracing is what `Programs.traces` counts.
 tf.get_logger().addFilter(lambda record: "triggered tf.function retracing" not in record.getMessage())
 
-_CACHE: "weakref.WeakKeyDictionary[keras.Model, tuple[tuple, Programs]]" = weakref.WeakKeyDictionary()
+_CACHE: "weakref.WeakKeyDictionary[keras.Model, tuple[tuple, dict[bool, Programs]]]" = weakref.WeakKeyDictionary()
 
 
 def programs_of(model: keras.Model, jit_compile: bool = True) -> Programs:
     """The programs of a model, made once; made anew after ``compile`` or a change of what is trainable."""
-    parts = (model.optimizer, model._compile_loss, model._compile_metrics, *model.trainable_variables)
-    key = (jit_compile, *parts)
-    known = _CACHE.get(model)
-    if known is not None and len(known[0]) == len(key) and all(a is b for a, b in zip(known[0], key, strict=True)):
-        return known[1]
-    programs = Programs(model, jit_compile)
-    _CACHE[model] = (key, programs)
-    return programs
+    # A model that was never compiled has no optimizer; it can predict all the same.
+    parts = (getattr(model, "optimizer", None), model._compile_loss, model._compile_metrics, *model.trainable_variables)
+    known, programs = _CACHE.get(model, ((), {}))
+    if len(known) != len(parts) or any(a is not b for a, b in zip(known, parts, strict=True)):
+        programs = {}
+        _CACHE[model] = (parts, programs)
+    if jit_compile not in programs:
+        programs[jit_compile] = Programs(model, jit_compile)
+    return programs[jit_compile]

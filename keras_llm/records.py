@@ -1,0 +1,95 @@
+"""Record finished runs of a chapter as its ``expected.json``.
+
+    python -m keras_llm.records runs/ch03_lstm_classifier-cpu-seed0 runs/ch03_lstm_classifier-cpu-seed1 ...
+
+The first run gives the figures that ``keras-llm run`` makes again; the others show how far they move with the seed.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+from keras_llm import book
+from keras_llm.errors import InputError
+
+HEADLINE = "test_accuracy"
+
+
+def record(folders: list[Path]) -> dict[str, Any]:
+    """The content of ``expected.json`` for runs of one chapter and preset that differ in their seeds.
+
+    The tolerance of a figure is twice its standard deviation over the seeds, at least 0.01: another processor rounds
+    differently, and training carries that on.
+
+    Raises:
+        InputError: when a folder holds no finished run, or the runs are not of one kind.
+    """
+    runs = [(_read(folder / "run.json"), _read(folder / "metrics.json")) for folder in folders]
+    first, figures = runs[0]
+    for folder, (about, metrics) in zip(folders, runs, strict=True):
+        if about["status"] != "done":
+            raise InputError(f"The run in {folder} is not finished (its status is {about['status']!r}).")
+        if (about["chapter"], about["preset"]) != (
+            first["chapter"],
+            first["preset"],
+        ) or metrics.keys() != figures.keys():
+            raise InputError(
+                f"The run in {folder} is of another chapter, preset or version than the one in {folders[0]}."
+            )
+    seeds = [about["seed"] for about, _ in runs]
+    if len(set(seeds)) != len(seeds):
+        raise InputError(f"Two of the runs have the same seed ({seeds}): run the chapter with other seeds.")
+    recorded = {}
+    for name, value in figures.items():
+        values = [metrics[name] for _, metrics in runs]
+        spread = statistics.stdev(values) if len(values) > 1 else 0.0
+        recorded[name] = {
+            "value": value,
+            "tolerance": round(max(0.01, 2 * spread), 4),
+            "over_seeds": values,
+            "mean": round(statistics.mean(values), 4),
+            "standard_deviation": round(spread, 4),
+        }
+    return {
+        "chapter": first["chapter"],
+        "preset": first["preset"],
+        "seed": first["seed"],
+        "seeds": seeds,
+        "headline": HEADLINE,
+        "minutes": round(max(about["seconds"] for about, _ in runs) / 60, 1),
+        "peak_memory_gb": max(about["peak_memory_gb"] or 0.0 for about, _ in runs),
+        "versions": first["versions"],
+        "machine": first["machine"],
+        "figures": recorded,
+    }
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m keras_llm.records", description=__doc__.splitlines()[0])
+    parser.add_argument("runs", nargs="+", type=Path, help="folders of finished runs, the one to quote first")
+    folders = parser.parse_args(arguments).runs
+    try:
+        content = record(folders)
+        path = book.chapters()[content["chapter"]] / "expected.json"
+    except InputError as error:
+        print(f"keras_llm.records: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    headline = content["figures"][content["headline"]]
+    print(
+        f"{path}: {content['headline']} {headline['mean']} ± {headline['standard_deviation']} over {content['seeds']}"
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}): give the folder of a finished run.") from error
+
+
+if __name__ == "__main__":
+    main()

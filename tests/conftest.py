@@ -1,0 +1,22 @@
+"""What the tests share. Nothing here loads TensorFlow before a test asks for it."""
+
+import os
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@pytest.fixture(scope="session")
+def token_ids() -> np.ndarray:
+    """Texts of one to six words as ids ``(40, 6)``: 0 is padding, 1 to 19 are words."""
+    draw = np.random.default_rng(0)
+    ids = draw.integers(1, 20, (40, 6)).astype("int32")
+    return np.where(np.arange(6) < draw.integers(1, 7, (40, 1)), ids, 0)
+
+
+@pytest.fixture(scope="session")
+def labels() -> np.ndarray:
+    """A class of 0, 1, 2 for each text; ``labels % 2`` for two classes."""
+    return np.random.default_rng(1).integers(0, 3, 40)
