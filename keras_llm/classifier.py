@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_llm.data import Part, pad_sequences_to
 from keras_llm.errors import InputError
+from keras_llm.outputs import write_text
 from keras_llm.text import Tokenizer, clean, load_tokenizer
 from keras_llm.training import predict
 
@@ -50,18 +51,29 @@ class Classifier:
         )
         return np.concatenate([1 - outputs, outputs], axis=1) if outputs.shape[1] == 1 else outputs
 
-    def save(self, folder: Path) -> None:
-        """Write ``model.keras``, ``tokenizer.json`` and ``classifier.json`` into ``folder``."""
+    def save(self, folder: Path, interrupted: bool = False) -> None:
+        """Write ``model.keras``, ``tokenizer.json`` and ``classifier.json`` into ``folder``.
+
+        Args:
+            folder: it exists.
+            interrupted: the training was stopped, so that a later model may take this one's place.
+        """
+        # classifier.json goes first and comes back last: whoever finds it finds files that belong together.
+        (folder / "classifier.json").unlink(missing_ok=True)
         self.tokenizer.save(folder / "tokenizer.json")
+        partial = folder / "partial.model.keras"
+        try:
+            self.model.save(partial)
+            partial.replace(folder / "model.keras")
+        finally:
+            partial.unlink(missing_ok=True)
         about = {
             "sequence_length": self.sequence_length,
             "classes": list(self.classes),
             "tokenizer": self.tokenizer.fingerprint,
+            "interrupted": interrupted,
         }
         write_text(folder / "classifier.json", json.dumps(about, ensure_ascii=False, indent=2))
-        partial = folder / "partial.model.keras"
-        self.model.save(partial)
-        partial.replace(folder / "model.keras")
 
     @classmethod
     def load(cls, folder: Path) -> "Classifier":
@@ -114,11 +126,13 @@ def load_model(path: Path) -> keras.Model:
         raise InputError(f"{path} cannot be loaded ({_first_line(error)}): is it a model of this course?") from error
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a whole file or none."""
-    partial = path.with_name(f"partial.{path.name}")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+def is_finished(folder: Path) -> bool:
+    """Whether ``folder`` holds a classifier whose training was not interrupted."""
+    try:
+        about = json.loads((folder / "classifier.json").read_text(encoding="utf-8"))
+        return (folder / "model.keras").exists() and not about["interrupted"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _first_line(error: Exception) -> str:

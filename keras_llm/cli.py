@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -26,38 +27,47 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="The datasets of the course.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+# What the parser of options raises. Older versions of typer take this class from click, newer ones have their own.
+UsageError = typer.BadParameter.__base__
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The entry point: turns the course's errors into one sentence and an exit code (see DESIGN's table)."""
+    """The entry point: turns what goes wrong into one sentence on stderr and an exit code.
+
+    Exit codes: 0 done, 1 the work failed, 2 the user's input was wrong, 130 interrupted.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal that cannot write Chinese shows "?"
     try:
-        app(arguments)
+        code = app(arguments, prog_name="keras-llm", standalone_mode=False)
+    except UsageError as error:
+        path = error.ctx.command_path if error.ctx else "keras-llm"
+        reason = error.format_message().rstrip(".")  # empty when a group without a command has shown its help
+        _fail(f"{reason}{'' if reason.endswith('?') else '.'} See '{path} --help'." if reason else "", 2)
     except InputError as error:
-        _fail(error, 2)
+        _fail(f"{error}{_stop_run(resumable=True)}", 2)
     except WorkError as error:
-        _mark_failed()
-        _fail(error, 1)
-    except KeyboardInterrupt:
-        _fail("Interrupted.", 130)
+        _fail(f"{error}{_stop_run(resumable=False)}", 1)
     except OSError as error:
-        _mark_failed()
-        _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.", 1)
+        reason = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}."
+        _fail(f"{reason}{_stop_run(resumable=True)}", 1)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("Interrupted.", 130)
+    except Exception:  # a fault of ours: the traceback says more than a sentence would
+        _stop_run(resumable=False)
+        raise
+    if code == 130:  # newer versions of typer turn Ctrl-C into this
+        _fail("Interrupted.", 130)
 
 
 @app.command("list")
 def list_chapters() -> None:
     """The chapters: what each reproduces, how long it takes and what it measured."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title="Chapters", title_justify="left")
-    for heading in ("chapter", "what", "reproduces", "minutes (cpu)", "measured"):
-        table.add_column(heading, overflow="fold")
-    for name, folder in book.chapters().items():
-        about = book.about(folder)
-        table.add_row(name, about["title"], about["reproduces"], about["minutes"], about["measured"])
-    Console().print(table)
+    facts = [(name, book.about(folder)) for name, folder in book.chapters().items()]
+    rows = [(name, *(about[key] for key in ("title", "reproduces", "minutes", "measured"))) for name, about in facts]
+    _print_table("Chapters", ("chapter", "what", "reproduces", "minutes (cpu)", "measured"), rows)
 
 
 @app.command(
@@ -80,7 +90,7 @@ def run(
     output: Annotated[
         Path | None, typer.Option(help="Folder for figures, history and model. Default: a new one in runs/.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Decides weights, shuffling and dropout.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Decides weights, shuffling and dropout.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --output.")] = False,
 ) -> None:
     """Run a chapter's lesson: train its models, measure them, draw the figures."""
@@ -90,6 +100,8 @@ def run(
     nearest(preset, runs.PRESETS, "preset", None)
     if test_data is not None and data is None:
         raise InputError("--test-data goes with --data: name the training file too.")
+    if encoding != "utf-8" and data is None:
+        raise InputError("--encoding goes with --data: name the file that is in this encoding.")
     runs.request(runs.Options(preset, data, test_data, encoding, output, seed, resume))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill saves as Ctrl-C does
     run_lesson(name)
@@ -104,7 +116,8 @@ def run_lesson(name: str) -> None:
     try:
         runpy.run_module(f"{book.chapter_package()}.{name}.lesson", run_name="__main__")
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not stop the saving
+        for again in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(again, signal.SIG_IGN)  # a second Ctrl-C must not stop the saving
         current = runs.active()
         _fail(current.interrupted() if current else "Interrupted before the run began; nothing was written.", 130)
 
@@ -121,9 +134,11 @@ def predict(
     from keras_llm.classifier import Classifier
 
     classifier = Classifier.load(folder)
-    for sentence in sentences if sentences is not None else (line.rstrip("\n") for line in sys.stdin):
+    for number, sentence in enumerate(_typed_lines() if sentences is None else sentences, 1):
         if not sentence.strip():
-            raise InputError("The sentence is empty: type some words.")
+            raise InputError(f"Sentence {number} is empty: type some words.")
+        if any("\ud800" <= character <= "\udfff" for character in sentence):
+            raise InputError(f"Sentence {number} is not {sys.getfilesystemencoding()}: type it in this encoding.")
         probabilities = classifier.probabilities([sentence])[0]
         best = int(probabilities.argmax())
         if as_json:
@@ -132,6 +147,14 @@ def predict(
             print(json.dumps(answer, ensure_ascii=False), flush=True)
         else:
             print(f"{classifier.classes[best]}  {probabilities[best]:.1%}  {sentence}", flush=True)
+
+
+def _typed_lines() -> Iterator[str]:
+    try:
+        for line in sys.stdin:
+            yield line.rstrip("\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"The sentences on standard input are not {error.encoding}: convert them first.") from error
 
 
 @app.command()
@@ -146,19 +169,14 @@ def doctor() -> None:
 @data_app.command("list")
 def data_list() -> None:
     """The catalog: datasets and files, their size and licence, and whether they are in the cache."""
-    from rich.console import Console
-    from rich.table import Table
+    from keras_llm.data import available, is_cached
 
-    from keras_llm.data import available, describe, is_cached
-
-    table = Table(title="Datasets and files", title_justify="left")
-    for heading in ("name", "what", "rows", "licence", "in the cache"):
-        table.add_column(heading, overflow="fold")
-    for name in available():
-        about = describe(name, examples=0)
-        cached = "yes" if is_cached(name) else "no"
-        table.add_row(name, about["title"], f"{about['rows']:,}" if about.get("rows") else "", about["licence"], cached)
-    Console().print(table)
+    rows = []
+    for name, entry in available().items():
+        size = f"{entry.sources[0].archive.size / 1e6:.1f} MB"
+        texts = f"{entry.rows:,}" if entry.rows else ""
+        rows.append((name, entry.title, texts, size, entry.licence, "yes" if is_cached(name) else "no"))
+    _print_table("Datasets and files", ("name", "what", "texts", "download", "licence", "in the cache"), rows)
 
 
 @data_app.command("fetch")
@@ -170,7 +188,8 @@ def data_fetch(
     """Download into the cache, so that later runs need no network."""
     from keras_llm.data import available, fetch
 
-    for name in names or available():
+    names = [nearest(name, list(available()), "dataset", "keras-llm data list") for name in names or available()]
+    for name in names:
         fetch(name)
         print(f"{name}: in the cache")
 
@@ -178,9 +197,27 @@ def data_fetch(
 @data_app.command("show")
 def data_show(name: Annotated[str, typer.Argument(help="Name as in 'keras-llm data list'.")]) -> None:
     """A dataset's card: rows, classes, licence, citation, known faults, examples."""
-    from keras_llm.data import describe
+    from keras_llm.data import available, describe
 
-    print(describe(name)["text"])
+    about = describe(nearest(name, list(available()), "dataset", "keras-llm data list"))
+    print(about["card"])
+    for package, version, size in about["archives"]:
+        print(f"Archive: {package} {version}, {size / 1e6:.1f} MB")
+    print(f"In the cache: {'yes' if about['cached'] else 'no'}")
+    for label, text in about["examples"]:
+        print(f"Example: {label}  {text}")
+
+
+def _print_table(title: str, headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for number, heading in enumerate(headings):
+        table.add_column(heading, overflow="fold", no_wrap=number == 0)  # a name must stay one word to be copied
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
 
 
 def nearest(name: str, known, kind: str, where: str | None) -> str:
@@ -199,15 +236,17 @@ def nearest(name: str, known, kind: str, where: str | None) -> str:
     raise InputError(f"There is no {kind} {name!r}: {hint}" + (f" ('{where}' shows all.)" if where else ""))
 
 
-def _mark_failed() -> None:
+def _stop_run(resumable: bool) -> str:
+    """Mark the run under way, if any, as failed; a sentence on what is left of it."""
     runs = sys.modules.get("keras_llm.runs")
-    if runs is not None and runs.active() is not None:
-        runs.active().failed()
+    run = runs.active() if runs is not None else None
+    return run.failed(resumable) if run is not None else ""
 
 
 def _fail(message: object, code: int) -> None:
-    print(f"keras-llm: {message}", file=sys.stderr)
     sys.stdout.flush()
+    if message:
+        print(f"keras-llm: {message}", file=sys.stderr)
     raise SystemExit(code)
 
 

@@ -27,7 +27,7 @@ def _check(title: str, probe) -> bool:
     try:
         answer, good = probe(), True
     except Exception as error:  # whatever is wrong with this machine, the other checks still tell something
-        answer, good = str(error).strip().splitlines()[0], False
+        answer, good = (str(error).strip() or type(error).__name__).splitlines()[0], False
     print(f"{'✓' if good else '✗'} {title}: {answer}")
     return good
 
@@ -55,4 +55,8 @@ def _font() -> str:
     from keras_llm.plots import chinese_font
 
     font = chinese_font()
-    return f"font {font}" if font else "no installed font; 'keras-llm data fetch noto_sans_cjk' brings one"
+    if font:
+        return f"font {font}"
+    if is_cached("noto_sans_cjk"):
+        return "Noto Sans CJK, from the cache"
+    return "no font; 'keras-llm data fetch noto_sans_cjk' brings one"

@@ -4,8 +4,8 @@ import time
 
 from keras.callbacks import Callback, EarlyStopping
 
-from keras_llm.classifier import Classifier
-from keras_llm.runs import Run
+from keras_llm.classifier import Classifier, is_finished
+from keras_llm.runs import INTERRUPTED, Run
 from keras_llm.training import EpochCheckpoint
 
 
@@ -31,7 +31,7 @@ class Recorder(Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         self.run.folder()
-        self.run.recorder = self
+        self.run.recorder, self.ended = self, False
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.epoch_start = time.perf_counter()
@@ -53,20 +53,23 @@ class Recorder(Callback):
                 "parameters": self.model.count_params(),
                 "program": program,
             }
-        self.run.recorder = None
+            self.run.write_about("running")
+        self.ended = True
 
     def rescue(self) -> str:
-        """Save the best model so far and the curves; say where the training was stopped."""
+        """Save the best model so far and the curves; say where the work was stopped."""
         history = self.model.history
         if not history.epoch:
             return f" in the first epoch of '{self.stage}'"
-        from keras_llm.plots import plot_history
+        from keras_llm.plots import plot_history, save
 
-        self.run.figure(f"{self.stage}_history", plot_history(history, title=f"{self.stage} (interrupted)"))
+        save(plot_history(history, title=f"{self.stage} (interrupted)"), self.run.output / INTERRUPTED)
         best = self.early_stopping.best_weights if self.early_stopping is not None else None
         if best is not None:
             self.model.set_weights(best)
-        if self.classifier is not None and not (self.run.output / "model.keras").exists():
+        if self.classifier is not None and not is_finished(self.run.output):
             self.classifier.model = self.model
-            self.classifier.save(self.run.output)
+            self.classifier.save(self.run.output, interrupted=True)
+        if self.ended:
+            return f" after the training of '{self.stage}'"
         return f" in '{self.stage}' after {len(history.epoch)} of {self.params['epochs']} epochs"

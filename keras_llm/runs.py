@@ -9,17 +9,20 @@ import hashlib
 import io
 import json
 import shlex
-import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from keras_llm import book, machine
 from keras_llm.errors import InputError
+from keras_llm.outputs import choose_folder, read_back, write_text
 
 PRESETS = ("smoke", "cpu", "full")
+INTERRUPTED = "interrupted.png"  # the curves of a training that was stopped; a finished run has it no more
 HISTORY_FIELDS = ("stage", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
 
 
@@ -61,6 +64,7 @@ def begin(chapter: str) -> "Run":
         InputError: when the output folder cannot be written, holds another run, or ``--resume`` finds none.
     """
     global _active
+    _active = None
     _active = Run(chapter, _requested)
     _active.introduce()
     return _active
@@ -79,11 +83,14 @@ class Run:
 
     def __post_init__(self) -> None:
         self.preset, self.seed = self.options.preset, self.options.seed
-        self.recorder = None  # the callback of the training under way
-        self.started, self.earlier_seconds = time.time(), 0.0
-        self.output = self._choose_output()
+        self.recorder = None  # the callback of the last training
+        self.started, self.earlier_seconds, self.status = time.time(), 0.0, "running"
+        stem = f"{self.chapter}-{self.preset}-seed{self.seed}"
+        self.output = choose_folder(self.options.output, stem, self.options.resume)
         if self.options.resume:
-            self._read_back()
+            earlier = read_back(self.output, self.asked)
+            self.metrics, self.rows, self.stages = earlier.metrics, earlier.rows, earlier.stages
+            self.earlier_seconds = earlier.seconds
 
     # --- what a lesson uses ---------------------------------------------------------------------------------------
 
@@ -174,9 +181,7 @@ class Run:
         """Save a figure as ``<name>.png``."""
         from keras_llm.plots import save
 
-        path = self.folder() / f"{name}.png"
-        save(figure, path)
-        return path
+        return save(figure, self.folder() / f"{name}.png")
 
     def compare_with_record(self) -> None:
         """Print this run's figures beside the recorded ones, and which of them are outside the tolerance."""
@@ -193,58 +198,33 @@ class Run:
 
     def finish(self) -> None:
         """The run is complete: note it, and drop what only a resume would need."""
-        self._write_about("done")
-        for file in self._unfinished().glob("*"):
-            file.unlink()
+        self.write_about("done")
+        for file in (*self._unfinished().glob("*"), self.output / INTERRUPTED):
+            file.unlink(missing_ok=True)
         if self._unfinished().exists():
             self._unfinished().rmdir()
-        minutes = (time.time() - self.started + self.earlier_seconds) / 60
-        print(f"\nDone in {minutes:.1f} minutes. Figures, history and model: {self.output}")
+        print(f"\nDone in {self._seconds() / 60:.1f} minutes. Figures, history and model: {self.output}")
+
+    # --- how a run can end before that ----------------------------------------------------------------------------
 
     def interrupted(self) -> str:
         """Leave history, a figure and the best model so far; return the sentence that says how to go on."""
         if self.recorder is None and not (self.output / "run.json").exists():
             return "Interrupted before the first training; nothing was written."
-        where = ""
-        if self.recorder is not None:
-            where = self.recorder.rescue()
-        self._write_about("interrupted")
-        return f"Interrupted{where}. What there is so far is in {self.output}; go on with: {self.resume_command()}"
+        where = self.recorder.rescue() if self.recorder is not None else ""
+        self.write_about("interrupted")
+        return f"Interrupted{where}. {self._left()}; go on with: {self.resume_command()}"
 
-    def failed(self) -> None:
-        """The work failed: what was measured until then stays, marked as such."""
-        if (self.output / "run.json").exists():
-            self._write_about("failed")
+    def failed(self, resumable: bool) -> str:
+        """The work failed: mark it so; return a sentence on what is left, empty when nothing is."""
+        if self.status == "done" or not (self.output / "run.json").exists():
+            return ""
+        with suppress(OSError):  # a full disk may be what failed; then the run.json of before stays
+            self.write_about("failed")
+        return f" {self._left()}; go on with: {self.resume_command()}" if resumable else f" {self._left()}."
 
-    # --- the folder -----------------------------------------------------------------------------------------------
-
-    def folder(self) -> Path:
-        """The output folder, made at the first call."""
-        if not (self.output / "run.json").exists():
-            self.output.mkdir(parents=True, exist_ok=True)
-            self._write_about("running")
-        return self.output
-
-    def write(self, name: str, text: str) -> None:
-        """Write a whole file of the run, or none."""
-        path = self.folder() / name
-        partial = path.with_name(f"partial.{name}")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-
-    def checkpoint_path(self, stage: str) -> Path:
-        return self._unfinished() / f"{stage}.npz"
-
-    def add_row(self, **row: Any) -> None:
-        """Add a line to ``history.csv``; a line of the same stage and epoch is replaced."""
-        same = (row["stage"], row["epoch"])
-        self.rows = [old for old in self.rows if (old["stage"], int(old["epoch"])) != same]
-        self.rows.append(row)
-        text = io.StringIO()
-        writer = csv.DictWriter(text, HISTORY_FIELDS, restval="", extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        self.write("history.csv", text.getvalue())
+    def _left(self) -> str:
+        return f"What there is so far is in {self.output}"
 
     def resume_command(self) -> str:
         words = ["keras-llm", "run", self.chapter, "--preset", self.preset, "--seed", str(self.seed)]
@@ -256,96 +236,70 @@ class Run:
             words += ["--encoding", self.options.encoding]
         return shlex.join([*words, "--output", str(self.output), "--resume"])
 
-    def _unfinished(self) -> Path:
-        return self.output / "unfinished"
+    # --- the folder -----------------------------------------------------------------------------------------------
 
-    def _choose_output(self) -> Path:
-        wanted = self.options.output
-        if wanted is None:
-            stem = f"{self.chapter}-{self.preset}-seed{self.seed}"
-            candidates = [Path("runs") / stem, *(Path("runs") / f"{stem}-{number}" for number in range(2, 10_000))]
-            taken = [path for path in candidates if path.exists()]
-            if self.options.resume:
-                if not taken:
-                    raise InputError(f"There is no run to resume in {candidates[0]}: name its folder with --output.")
-                return taken[-1]
-            wanted = next(path for path in candidates if not path.exists())
-        else:
-            wanted = Path(wanted)
-            if wanted.exists() and not wanted.is_dir():
-                raise InputError(f"--output {wanted} is a file: give a folder.")
-            if self.options.resume and not (wanted / "run.json").is_file():
-                raise InputError(f"--output {wanted} holds no run to resume: leave out --resume to start one there.")
-            if not self.options.resume:
-                ours = [name for name in ("run.json", "metrics.json", "history.csv", "model.keras", "unfinished")]
-                found = next((name for name in ours if (wanted / name).exists()), None)
-                if found:
-                    raise InputError(
-                        f"--output {wanted} holds another run ({found}): choose an empty folder, or go on with that "
-                        "run by --resume."
-                    )
-        _check_writable(wanted)
-        return wanted
+    def folder(self) -> Path:
+        """The output folder, made at the first call."""
+        if not (self.output / "run.json").exists():
+            self.output.mkdir(parents=True, exist_ok=True)
+            self.write_about("running")
+        return self.output
 
-    def _read_back(self) -> None:
-        try:
-            about = json.loads((self.output / "run.json").read_text(encoding="utf-8"))
-            metrics_path, history_path = self.output / "metrics.json", self.output / "history.csv"
-            metrics = json.loads(metrics_path.read_text(encoding="utf-8")) if metrics_path.exists() else {}
-            status, wanted, seconds = about["status"], about["asked"], float(about["seconds"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{self.output} holds no run that can be read ({error}): start a new one.") from error
-        if status == "done":
-            raise InputError(f"The run in {self.output} is finished: there is nothing to resume.")
-        asked = self._asked()
-        for name, value in asked.items():
-            if wanted.get(name) != value:
-                raise InputError(
-                    f"The run in {self.output} was started with {name} {wanted.get(name)!r}, not {value!r}: resume it "
-                    "with the same options, or start a new one."
-                )
-        self.metrics, self.earlier_seconds, self.stages = metrics, seconds, about.get("stages", {})
-        if history_path.exists():
-            with history_path.open(encoding="utf-8", newline="") as file:
-                self.rows = list(csv.DictReader(file))
+    def write(self, name: str, text: str) -> None:
+        """Write a whole file of the run, or none."""
+        write_text(self.folder() / name, text)
 
-    def _asked(self) -> dict[str, Any]:
-        """What a resume must agree with."""
-        files = {name: getattr(self.options, name) for name in ("data", "test_data")}
-        digests = {name: _digest(path) if path else None for name, path in files.items()}
-        return {"chapter": self.chapter, "preset": self.preset, "seed": self.seed, **digests}
+    def checkpoint_path(self, stage: str) -> Path:
+        return self._unfinished() / f"{stage}.npz"
 
-    def _write_about(self, status: str) -> None:
+    def add_row(self, **row: Any) -> None:
+        """Add a line to ``history.csv``; a line of the same stage and epoch is replaced."""
+        same = (row["stage"], row["epoch"])
+        self.rows = [old for old in self.rows if (old["stage"], old["epoch"]) != same]
+        self.rows.append(row)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, HISTORY_FIELDS, restval="", extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        self.write("history.csv", text.getvalue())
+        self.write_about("running")
+
+    def write_about(self, status: str) -> None:
+        """Write ``run.json``."""
+        self.status = status
         about = {
             "chapter": self.chapter,
             "preset": self.preset,
             "seed": self.seed,
             "status": status,
             "started": datetime.fromtimestamp(self.started).astimezone().isoformat(timespec="seconds"),
-            "seconds": round(time.time() - self.started + self.earlier_seconds, 1),
+            "seconds": round(self._seconds(), 1),
             "peak_memory_gb": machine.peak_memory_gb(),
-            "asked": self._asked(),
-            "versions": machine.versions(),
-            "machine": machine.description(),
+            "asked": self.asked,
+            "resume": self.resume_command(),
+            **self._surroundings,
             "data": self.provenance,
             "stages": self.stages,
         }
-        path = self.output / "run.json"
-        partial = path.with_name("partial.run.json")
-        partial.write_text(json.dumps(about, ensure_ascii=False, indent=2, default=str), encoding="utf-8")
-        partial.replace(path)
+        write_text(self.output / "run.json", json.dumps(about, ensure_ascii=False, indent=2, default=str))
 
+    @cached_property
+    def asked(self) -> dict[str, Any]:
+        """What a resume must agree with; files count by their content."""
+        files = {name: getattr(self.options, name) for name in ("data", "test_data")}
+        digests = {name: _digest(path) if path else None for name, path in files.items()}
+        options = {"chapter": self.chapter, "preset": self.preset, "seed": self.seed}
+        return {**options, **digests, "encoding": self.options.encoding}
 
-def _check_writable(folder: Path) -> None:
-    """Find out now, not after the training, that a folder cannot be written; leave nothing behind."""
-    nearest = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
-    try:
-        with tempfile.TemporaryFile(dir=nearest):
-            pass
-    except OSError as error:
-        raise InputError(
-            f"The output folder {folder} cannot be written ({error.strerror}): choose another one with --output."
-        ) from error
+    @cached_property
+    def _surroundings(self) -> dict[str, Any]:
+        return {"versions": machine.versions(), "machine": machine.description()}
+
+    def _seconds(self) -> float:
+        return time.time() - self.started + self.earlier_seconds
+
+    def _unfinished(self) -> Path:
+        return self.output / "unfinished"
 
 
 def _digest(path: Path) -> str | None:

@@ -20,3 +20,24 @@ def token_ids() -> np.ndarray:
 def labels() -> np.ndarray:
     """A class of 0, 1, 2 for each text; ``labels % 2`` for two classes."""
     return np.random.default_rng(1).integers(0, 3, 40)
+
+
+@pytest.fixture(scope="session")
+def _compiled_once():
+    from keras_llm.training import fit
+    from tests.examples import X, Y, perceptron
+
+    model = perceptron()
+    model.optimizer.build(model.trainable_variables)
+    start = [np.array(v) for v in (*model.variables, *model.optimizer.variables)]
+    fit(model, (X, Y), validation_data=(X, Y), batch_size=8, verbose=0)
+    return model, start
+
+
+@pytest.fixture
+def model(_compiled_once):
+    """The perceptron of ``tests.examples`` as it was before any training, its programs compiled already."""
+    model, start = _compiled_once
+    for variable, value in zip((*model.variables, *model.optimizer.variables), start, strict=True):
+        variable.assign(value)
+    return model

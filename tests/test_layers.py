@@ -161,7 +161,8 @@ def test_dropout_outside_training_is_nothing() -> None:
 
 
 def test_dropout_draws_anew_each_call_and_the_same_from_one_seed() -> None:
-    x, layer, twin, other = np.ones((10, 10), "float32"), Dropout(0.5, seed=3), Dropout(0.5, seed=3), Dropout(0.5, seed=4)
+    x = np.ones((10, 10), "float32")
+    layer, twin, other = (Dropout(0.5, seed=seed) for seed in (3, 3, 4))
     before = np.array(layer.seed_generator.state)
     first, second = layer(x, training=True), layer(x, training=True)
     assert not np.array_equal(layer.seed_generator.state, before)

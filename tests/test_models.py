@@ -58,9 +58,11 @@ def test_one_batch_can_be_learned_by_heart(options, jit_compile, token_ids, labe
 @pytest.mark.parametrize("options", OPTIONS, ids=described)
 def test_padding_changes_nothing(options, token_ids) -> None:
     model = small(**options)
+    model(token_ids)
+    model.set_word_vectors(np.random.default_rng(0).normal(size=(20, 4)), np.ones(20, bool))  # so that a word counts
     before = model(token_ids)
     np.testing.assert_allclose(model(np.pad(token_ids, [(0, 0), (0, 5)])), before, atol=1e-6)
-    assert np.abs(model(np.where(token_ids == 0, 19, token_ids)) - before).max() > 1e-4  # a word does change it
+    assert np.abs(model(np.where(token_ids == 0, 19, token_ids)) - before).max() > 1e-3  # a word does change it
 
 
 def test_max_pooling_looks_at_words_only() -> None:

@@ -9,6 +9,7 @@ JSONL is one object a line.
 
 import csv
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,6 +45,10 @@ def read_table(path: Path, encoding: str = "utf-8") -> Table:
         ['negative', 'positive']
     """
     kind = path.suffix.lower()
+    if os.path.isdir(path):  # unlike path.is_dir() it does not raise at a name that is too long
+        raise InputError(f"{path}: this is a folder; name the file in it.")
+    if not os.path.exists(path):
+        raise InputError(f"{path}: there is no such file.")
     if kind not in SUFFIXES:
         why = "a .txt file is a corpus without labels" if kind == ".txt" else f"'{kind}' is not a known kind of table"
         raise InputError(f"{path}: {why}; labelled texts come as {', '.join(SUFFIXES)}.")
@@ -69,12 +74,8 @@ def read_table(path: Path, encoding: str = "utf-8") -> Table:
 
 
 def _read_text(path: Path, encoding: str) -> str:
-    if path.is_dir():
-        raise InputError(f"{path}: this is a folder; name the file in it.")
     try:
         data = path.read_bytes()
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: there is no such file.") from error
     except OSError as error:
         raise InputError(f"{path}: the file cannot be read ({error.strerror}).") from error
     try:

@@ -21,7 +21,7 @@ class EpochCheckpoint(Callback):
         early_stopping: the training's EarlyStopping, if it has one; it must stand before this callback.
 
     Raises:
-        InputError: when the file belongs to another model, or is damaged.
+        InputError: when the file belongs to another model, optimizer or early stopping, or is damaged.
 
     Example:
         >>> stop = EarlyStopping(patience=2, restore_best_weights=True)
@@ -64,8 +64,9 @@ class EpochCheckpoint(Callback):
         except Exception as error:  # a zip file breaks in many ways
             raise InputError(f"{self.path} is damaged ({error}): remove it to start this training anew.") from error
         shapes = {name: tuple(v.shape) for name, v in zip(names, variables, strict=True)}
-        if shapes != {name: a.shape for name, a in arrays.items() if not name.startswith("best_")}:
-            raise InputError(f"{self.path} belongs to another model: remove it, or choose another output folder.")
+        other_shapes = shapes != {name: a.shape for name, a in arrays.items() if not name.startswith("best_")}
+        if other_shapes or (self.early_stopping is not None and "early_stopping" not in state):
+            raise InputError(f"{self.path} belongs to another training: remove it, or choose another output folder.")
         for name, variable in zip(names, variables, strict=True):
             variable.assign(arrays[name])
         self.history = state["history"]

@@ -1,0 +1,67 @@
+"""What the tests of the command line share: a made-up file of reviews, and ``keras-llm`` in a process of its own."""
+
+import os
+import random
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+CHAPTER = "ch03_lstm_classifier"
+OFFLINE = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple"}  # nobody listens there
+WORDS = {
+    "bad": ("dull", "tedious", "flat", "weak", "stale", "clumsy", "hollow", "boring", "lifeless", "messy"),
+    "good": ("moving", "bright", "tender", "funny", "fresh", "gripping", "warm", "clever", "vivid", "joyful"),
+}
+
+
+class Answer(NamedTuple):
+    """What a call of ``keras-llm`` gave."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def sentence(self) -> str:
+        """The last line on stderr; TensorFlow may have talked before it."""
+        return self.err.rstrip("\n").rpartition("\n")[2]
+
+
+def script() -> list[str]:
+    """``keras-llm`` as a list of words: the installed script, or the module in a checkout without one."""
+    path = Path(sys.executable).with_name("keras-llm")
+    return [str(path)] if path.exists() else [sys.executable, "-m", "keras_llm"]
+
+
+def shell(command: str | list[str], folder: Path, home: Path | None = None, timeout: float = 300) -> Answer:
+    """Run one command in ``folder``; with ``home``, without network and with that folder as the cache."""
+    words = shlex.split(command) if isinstance(command, str) else [str(word) for word in command]
+    if words[0] == "keras-llm":
+        words[:1] = script()
+    done = subprocess.run(
+        words, cwd=folder, env=environment(home), capture_output=True, encoding="utf-8", timeout=timeout, check=False
+    )
+    return Answer(done.returncode, done.stdout, done.stderr)
+
+
+def environment(home: Path | None) -> dict[str, str]:
+    offline = {"KERAS_LLM_HOME": str(home), **OFFLINE} if home is not None else {}
+    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", **offline}
+
+
+def write_reviews(path: Path, rows: int = 160, header: str = "text,label", encoding: str = "utf-8") -> Path:
+    """A file of made-up English reviews that a classifier can learn, as CSV or, by its suffix, TSV."""
+    draw, lines = random.Random(0), [header]
+    for row in range(rows):
+        label = ("bad", "good")[row % 2]
+        text = f"a {draw.choice(WORDS[label])} and {draw.choice(WORDS[label])} film with number {row}"
+        lines.append(f"{text},{label}" if path.suffix == ".csv" else f"{text}\t{label}")
+    path.write_text("\n".join(lines) + "\n", encoding=encoding)
+    return path
+
+
+def files_below(folder: Path) -> set[Path]:
+    return set(folder.rglob("*"))

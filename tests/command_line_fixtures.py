@@ -1,0 +1,65 @@
+"""Fixtures of the command line's tests; a test file asks for them with ``pytest_plugins``."""
+
+import functools
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.command_line import CHAPTER, OFFLINE, Answer, shell, write_reviews
+
+
+@pytest.fixture
+def cli(tmp_path, monkeypatch, capsys) -> Iterator[Callable[..., Answer]]:
+    """Calls ``keras-llm`` in this process, in an empty folder, with an empty cache and no network."""
+    from keras_llm import runs
+    from keras_llm.cli import main
+
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    monkeypatch.setenv("KERAS_LLM_HOME", str(tmp_path / "home"))
+    for name, value in OFFLINE.items():
+        monkeypatch.setenv(name, value)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def call(*arguments: object) -> Answer:
+        code = 0
+        try:
+            main([str(argument) for argument in arguments])
+        except SystemExit as stop:
+            code = stop.code
+        return Answer(code, *capsys.readouterr())
+
+    yield call
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    runs.request(runs.Options())
+    monkeypatch.setattr(runs, "_active", None)
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory) -> Callable[[str], Path]:
+    """The folder of a chapter's smoke run on its own data, made once: ``finished_run("ch03_lstm_classifier")``."""
+
+    @functools.cache
+    def run(chapter: str) -> Path:
+        folder = tmp_path_factory.mktemp("smoke")
+        answer = shell(f"keras-llm run {chapter} --preset smoke --output run", folder, timeout=600)
+        assert answer.code == 0, answer.err
+        return folder / "run"
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def own_run(tmp_path_factory) -> Path:
+    """A finished smoke run on made-up reviews, by ``python -m chapters...``; ``reviews.csv`` is beside its folder."""
+    folder = tmp_path_factory.mktemp("own")
+    write_reviews(folder / "reviews.csv")
+    command = [sys.executable, "-m", f"chapters.{CHAPTER}", "--preset", "smoke"]
+    answer = shell([*command, "--data", "reviews.csv", "--output", "mine"], folder, home=folder / "home")
+    assert answer.code == 0, answer.err
+    return folder / "mine"
