@@ -92,13 +92,18 @@ class Classifier:
                 raise InputError(f"{folder} holds no {path.name}: give the output folder of a run that was finished.")
         try:
             about = json.loads(about_path.read_text(encoding="utf-8"))
-            length, classes = int(about["sequence_length"]), tuple(about["classes"])
+            length, classes = int(about["sequence_length"]), tuple(map(str, about["classes"]))
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{about_path} is damaged ({error}): run the chapter again.") from error
         tokenizer = load_tokenizer(folder / "tokenizer.json")
         if tokenizer.fingerprint != about.get("tokenizer"):
             raise InputError(f"{folder / 'tokenizer.json'} is not the tokenizer that {folder / 'model.keras'} learned.")
-        return cls(tokenizer, length, classes, load_model(folder / "model.keras"))
+        model = load_model(folder / "model.keras")
+        if not _fits(model, tokenizer.vocabulary_size, length, len(classes)):
+            raise InputError(
+                f"{folder / 'model.keras'} is of another run than the files beside it: run the chapter again."
+            )
+        return cls(tokenizer, length, classes, model)
 
 
 def load_model(path: Path) -> keras.Model:
@@ -113,6 +118,8 @@ def load_model(path: Path) -> keras.Model:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"There is no model file {path}.")
+    if not zipfile.is_zipfile(path):
+        raise InputError(f"{path} is damaged (it is no whole .keras file): run the chapter again.")
     try:
         return keras.models.load_model(path, safe_mode=True)
     except (zipfile.BadZipFile, OSError, EOFError, KeyError) as error:
@@ -133,6 +140,15 @@ def is_finished(folder: Path) -> bool:
         return (folder / "model.keras").exists() and not about["interrupted"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def _fits(model: keras.Model, vocabulary_size: int, sequence_length: int, num_classes: int) -> bool:
+    """Whether the model takes these token ids and gives these classes."""
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Embedding) and layer.input_dim != vocabulary_size:
+            return False
+    outputs = model.compute_output_spec(keras.KerasTensor((None, sequence_length), "int32"))
+    return outputs.shape[-1] == (1 if num_classes == 2 else num_classes)
 
 
 def _first_line(error: Exception) -> str:

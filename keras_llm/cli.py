@@ -5,9 +5,11 @@ Nothing heavy is imported here before a command needs it, so that ``keras-llm --
 
 import difflib
 import json
+import math
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -103,21 +105,31 @@ def run(
     if encoding != "utf-8" and data is None:
         raise InputError("--encoding goes with --data: name the file that is in this encoding.")
     runs.request(runs.Options(preset, data, test_data, encoding, output, seed, resume))
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill saves as Ctrl-C does
     run_lesson(name)
 
 
 def run_lesson(name: str) -> None:
-    """Run a chapter's lesson as a script, with Ctrl-C leaving what there is."""
+    """Run a chapter's lesson as a script, with Ctrl-C and a polite kill leaving what there is."""
     import runpy
 
     from keras_llm import runs
 
+    last = -math.inf
+
+    def interrupt(number: int, frame: object) -> None:
+        nonlocal last
+        if time.monotonic() - last > 1:  # a wrapper may send a signal twice; the saving below must not be its victim
+            last = time.monotonic()
+            raise KeyboardInterrupt
+
+    signals = [each for each in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(each) != signal.SIG_IGN]
+    for each in signals:
+        signal.signal(each, interrupt)
     try:
         runpy.run_module(f"{book.chapter_package()}.{name}.lesson", run_name="__main__")
     except KeyboardInterrupt:
-        for again in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(again, signal.SIG_IGN)  # a second Ctrl-C must not stop the saving
+        for each in signals:
+            signal.signal(each, signal.SIG_IGN)  # a second Ctrl-C must not stop the saving
         current = runs.active()
         _fail(current.interrupted() if current else "Interrupted before the run began; nothing was written.", 130)
 

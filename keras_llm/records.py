@@ -14,8 +14,10 @@ from typing import Any
 
 from keras_llm import book
 from keras_llm.errors import InputError
+from keras_llm.outputs import write_text
 
 HEADLINE = "test_accuracy"
+ABOUT = {"chapter", "preset", "seed", "status", "asked", "seconds", "peak_memory_gb", "versions", "machine"}
 
 
 def record(folders: list[Path]) -> dict[str, Any]:
@@ -27,15 +29,19 @@ def record(folders: list[Path]) -> dict[str, Any]:
     Raises:
         InputError: when a folder holds no finished run, or the runs are not of one kind.
     """
-    runs = [(_read(folder / "run.json"), _read(folder / "metrics.json")) for folder in folders]
+    runs = [(_read(folder / "run.json", ABOUT), _read(folder / "metrics.json", {HEADLINE})) for folder in folders]
     first, figures = runs[0]
     for folder, (about, metrics) in zip(folders, runs, strict=True):
         if about["status"] != "done":
-            raise InputError(f"The run in {folder} is not finished (its status is {about['status']!r}).")
-        if (about["chapter"], about["preset"]) != (
-            first["chapter"],
-            first["preset"],
-        ) or metrics.keys() != figures.keys():
+            raise InputError(
+                f"The run in {folder} is not finished (its status is {about['status']!r}): resume it, or leave it out."
+            )
+        if about["asked"].get("data"):
+            raise InputError(
+                f"The run in {folder} is about a file of somebody's own: record one on the chapter's data."
+            )
+        same = all(about[name] == first[name] for name in ("chapter", "preset"))
+        if not same or metrics.keys() != figures.keys():
             raise InputError(
                 f"The run in {folder} is of another chapter, preset or version than the one in {folders[0]}."
             )
@@ -73,22 +79,28 @@ def main(arguments: list[str] | None = None) -> None:
     folders = parser.parse_args(arguments).runs
     try:
         content = record(folders)
-        path = book.chapters()[content["chapter"]] / "expected.json"
+        known = book.chapters()
+        if content["chapter"] not in known:
+            raise InputError(f"There is no chapter {content['chapter']!r} here: there are: {', '.join(known)}.")
+        path = known[content["chapter"]] / "expected.json"
     except InputError as error:
         print(f"keras_llm.records: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(content, indent=2) + "\n")
     headline = content["figures"][content["headline"]]
     print(
         f"{path}: {content['headline']} {headline['mean']} ± {headline['standard_deviation']} over {content['seeds']}"
     )
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, needed: set[str]) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{path} cannot be read ({error}): give the folder of a finished run.") from error
+    if missing := needed - content.keys():
+        raise InputError(f"{path} lacks {', '.join(sorted(missing))}: give the folder of a finished run.")
+    return content
 
 
 if __name__ == "__main__":

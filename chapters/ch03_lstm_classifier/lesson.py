@@ -55,7 +55,7 @@ class Preset:
     units: int = 64  # of each direction in the improved model
     batch_size: int = 64
     epochs: int = 20  # at most: early stopping ends most trainings sooner
-    most_tokens: int = 50_000_000  # read in one training: keeps a large file of yours to minutes on two cores
+    most_tokens: int = 40_000_000  # read in one training: keeps a large file of yours to minutes on two cores
     experiment_epochs: int = 8
     dropouts: tuple[float, ...] = (0.3, 0.6)
     penalties: tuple[float, ...] = (1e-3,)
@@ -277,7 +277,7 @@ run.record(validation_loss=min(improved_history.history["val_loss"]))
 improved.save(run.folder())
 
 title = f"Improved LSTM, {reviews.name}"
-run.use_font_for(reviews.classes)
+run.use_font_for([*reviews.classes, reviews.name])
 run.figure("improved_history", plots.plot_history(improved_history, baseline=baseline_validation, title=title))
 run.figure("confusion", plots.plot_confusion_matrix(improved_report.confusion, reviews.classes, title=title))
 print(improved_report.table())

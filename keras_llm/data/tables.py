@@ -9,7 +9,6 @@ JSONL is one object a line.
 
 import csv
 import json
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,15 +43,12 @@ def read_table(path: Path, encoding: str = "utf-8") -> Table:
         >>> read_table(Path("reviews.csv")).labels[:2]
         ['negative', 'positive']
     """
+    data = _read_bytes(path)
     kind = path.suffix.lower()
-    if os.path.isdir(path):  # unlike path.is_dir() it does not raise at a name that is too long
-        raise InputError(f"{path}: this is a folder; name the file in it.")
-    if not os.path.exists(path):
-        raise InputError(f"{path}: there is no such file.")
     if kind not in SUFFIXES:
         why = "a .txt file is a corpus without labels" if kind == ".txt" else f"'{kind}' is not a known kind of table"
         raise InputError(f"{path}: {why}; labelled texts come as {', '.join(SUFFIXES)}.")
-    text = _read_text(path, encoding)
+    text = _decode(path, data, encoding)
     if not text.strip():
         raise InputError(f"{path}: the file is empty; it needs a text and a label in each row.")
     if kind in (".jsonl", ".ndjson"):
@@ -73,11 +69,18 @@ def read_table(path: Path, encoding: str = "utf-8") -> Table:
     return table
 
 
-def _read_text(path: Path, encoding: str) -> str:
+def _read_bytes(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no such file.") from error
+    except IsADirectoryError as error:
+        raise InputError(f"{path}: this is a folder; name the file in it.") from error
     except OSError as error:
         raise InputError(f"{path}: the file cannot be read ({error.strerror}).") from error
+
+
+def _decode(path: Path, data: bytes, encoding: str) -> str:
     try:
         text = data.decode(encoding)
     except LookupError as error:

@@ -2,7 +2,8 @@
 
 Two things make it fast. The input's share of the gates, ``x W + b``, does not depend on the previous step, so one
 large product before the loop replaces T small ones. And the gradient is written by hand: the loop back through time
-keeps only what must be sequential, while the gradient of the recurrent weights is one large product after it.
+keeps only what must be sequential; the slopes of the gates are computed before it, for all steps at once, and the
+gradient of the recurrent weights after it, in one large product.
 
 B = batch, T = time, D = width of the input, H = units.
 """
@@ -130,62 +131,63 @@ def lstm_recurrence(gates, recurrent_kernel, keep):
     steps, (batch, units) = gates.shape[0], (tf.shape(gates)[1], recurrent_kernel.shape[0])
     zero_state = tf.zeros((batch, units), gates.dtype)
 
-    def forward(t, h, c, hs, cs, activations):
-        i, f, g, o = tf.split(gates[t] + h @ recurrent_kernel, 4, axis=-1)  # 4 of (B, H)
-        i, f, g, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
-        new_c = f * c + i * g
-        new_h = o * tf.tanh(new_c)
-        c = keep[t] * new_c + (1 - keep[t]) * c
-        h = keep[t] * new_h + (1 - keep[t]) * h
-        activations = activations.write(t, tf.concat([i, f, g, o, new_c], -1))
-        return t + 1, h, c, hs.write(t, h), cs.write(t, c), activations
-
     def array() -> tf.TensorArray:
         return tf.TensorArray(gates.dtype, size=steps, element_shape=None)
 
-    *_, hs, cs, activations = tf.while_loop(
+    def forward(t, h, c, hs, cs, zs):
+        z = gates[t] + h @ recurrent_kernel  # (B, 4H)
+        i, f, g, o = activate(z)
+        new_c = f * c + i * g
+        c = keep[t] * new_c + (1 - keep[t]) * c
+        h = keep[t] * o * tf.tanh(new_c) + (1 - keep[t]) * h
+        return t + 1, h, c, hs.write(t, h), cs.write(t, c), zs.write(t, z)
+
+    *_, hs, cs, zs = tf.while_loop(
         lambda t, *_: t < steps,
         forward,
         (0, zero_state, zero_state, array(), array(), array()),
         maximum_iterations=steps,
     )
-    states, cells, activations = hs.stack(), cs.stack(), activations.stack()  # (T, B, H), (T, B, H), (T, B, 5H)
+    states, cells, zs = hs.stack(), cs.stack(), zs.stack()  # (T, B, H), (T, B, H), (T, B, 4H)
 
     def gradient(upstream):  # upstream: (T, B, H)
-        before = tf.concat([zero_state[None], states[:-1]], axis=0)  # h_{t-1}
-        cells_before = tf.concat([zero_state[None], cells[:-1]], axis=0)  # c_{t-1}
+        h_before = tf.concat([zero_state[None], states[:-1]], axis=0)  # h_{t-1}
+        c_before = tf.concat([zero_state[None], cells[:-1]], axis=0)  # c_{t-1}
+        # Whatever does not depend on the way back is computed for all steps at once, on all cores.
+        i, f, g, o = activate(zs)  # 4 of (T, B, H)
+        tanh_c = tf.tanh(f * c_before + i * g)
+        from_h_to_c = keep * o * (1 - tanh_c * tanh_c)
+        slopes = tf.concat(
+            [g * i * (1 - i), c_before * f * (1 - f), i * (1 - g * g), keep * tanh_c * o * (1 - o)], axis=-1
+        )  # (T, B, 4H): dc/dz for the first three gates, dh/dz for the output gate
+        to_before = tf.transpose(recurrent_kernel)
 
-        def backward(t, dh, dc, dgates):
-            i, f, g, o, new_c = tf.split(activations[t], 5, axis=-1)
-            tanh_c = tf.tanh(new_c)
+        def backward(t, dh, dc, dzs):
             dh = dh + upstream[t]
-            dh_new = keep[t] * dh
-            dc_new = keep[t] * dc + dh_new * o * (1 - tanh_c * tanh_c)
-            dz = tf.concat(
-                [
-                    dc_new * g * i * (1 - i),
-                    dc_new * cells_before[t] * f * (1 - f),
-                    dc_new * i * (1 - g * g),
-                    dh_new * tanh_c * o * (1 - o),
-                ],
-                axis=-1,
-            )  # (B, 4H): the gradient of the gates before their σ and tanh
-            dh = tf.matmul(dz, recurrent_kernel, transpose_b=True) + (1 - keep[t]) * dh
-            dc = dc_new * f + (1 - keep[t]) * dc
-            return t - 1, dh, dc, dgates.write(t, dz)
+            new_dc = keep[t] * dc + from_h_to_c[t] * dh
+            dz = slopes[t] * tf.concat([new_dc, new_dc, new_dc, dh], axis=-1)  # (B, 4H)
+            dh = dz @ to_before + (1 - keep[t]) * dh
+            dc = new_dc * f[t] + (1 - keep[t]) * dc
+            return t - 1, dh, dc, dzs.write(t, dz)
 
-        *_, dgates = tf.while_loop(
+        *_, dzs = tf.while_loop(
             lambda t, *_: t >= 0,
             backward,
             (steps - 1, zero_state, zero_state, array()),
             maximum_iterations=steps,
         )
-        dgates = dgates.stack()  # (T, B, 4H)
+        dzs = dzs.stack()  # (T, B, 4H)
         flat = (steps * batch, -1)
-        dkernel = tf.matmul(tf.reshape(before, flat), tf.reshape(dgates, flat), transpose_a=True)  # (H, 4H)
-        return dgates, dkernel, None
+        dkernel = tf.matmul(tf.reshape(h_before, flat), tf.reshape(dzs, flat), transpose_a=True)  # (H, 4H)
+        return dzs, dkernel, None
 
     return states, gradient
+
+
+def activate(z):
+    """``(…, 4H)`` before the nonlinearities to the input, forget, candidate and output gates, each ``(…, H)``."""
+    i, f, g, o = tf.split(z, 4, axis=-1)
+    return tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
 
 
 @keras.saving.register_keras_serializable(package="keras_llm")
