@@ -94,10 +94,11 @@ longest = preset.longest_of_yours if run.own_data else preset.longest
 
 # %%
 def smaller(dataset: data.ClassificationData) -> data.ClassificationData:
-    """The dataset, cut to the preset's number of rows."""
+    """The dataset, cut to the preset's number of rows, but to no less than one of each class."""
     if preset.rows is None:
         return dataset
-    return dataset.take(train=preset.rows, validation=preset.rows // 4, test=preset.rows // 2)
+    sizes = {"train": preset.rows, "validation": preset.rows // 4, "test": preset.rows // 2}
+    return dataset.take(**{part: max(size, len(dataset.classes)) for part, size in sizes.items()})
 
 
 def baseline_of(dataset: data.ClassificationData) -> tuple[evaluation.ClassificationReport, float]:

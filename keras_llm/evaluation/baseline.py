@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from keras_llm.errors import InputError
 from keras_llm.evaluation.classification import checked_labels
 
 # Between the words of these languages stands no space, so that a pattern for words would find whole sentences.
@@ -44,7 +45,8 @@ class TfidfBaseline:
             num_classes: the number of columns of ``predict_proba``; by default the largest label plus 1.
 
         Raises:
-            ValueError: when lengths differ, labels are no classes, all texts have one label, or no text has a word.
+            ValueError: when lengths differ, labels are no classes, or all texts have one label.
+            InputError: when no text has a word.
         """
         from sklearn.feature_extraction.text import TfidfVectorizer
         from sklearn.linear_model import LogisticRegression
@@ -67,7 +69,12 @@ class TfidfBaseline:
             max_features=self.max_features,
             dtype=np.float32,
         )
-        features = self.vectorizer.fit_transform(texts)  # (n, n-grams), sparse
+        try:
+            features = self.vectorizer.fit_transform(texts)  # (n, n-grams), sparse
+        except ValueError as error:  # scikit-learn's "empty vocabulary"
+            raise InputError(
+                "No training text has a word of two letters or more, so nothing can be counted: bring texts of words."
+            ) from error
         self.classifier = LogisticRegression(C=10.0, max_iter=1000).fit(features, labels)
         self.num_classes = num_classes
         return self
