@@ -1,4 +1,4 @@
-"""Record finished runs of a chapter as its ``expected.json``.
+"""Record finished runs of a chapter: their figures as its ``expected.json``, the first run's pictures as ``recorded/``.
 
     python -m keras_llm.records runs/ch03_lstm_classifier-cpu-seed0 runs/ch03_lstm_classifier-cpu-seed1 ...
 
@@ -7,6 +7,7 @@ The first run gives the figures that ``keras-llm run`` makes again; the others s
 
 import argparse
 import json
+import shutil
 import statistics
 import sys
 from pathlib import Path
@@ -82,10 +83,17 @@ def main(arguments: list[str] | None = None) -> None:
         known = book.chapters()
         if content["chapter"] not in known:
             raise InputError(f"There is no chapter {content['chapter']!r} here: there are: {', '.join(known)}.")
-        path = known[content["chapter"]] / "expected.json"
+        chapter = known[content["chapter"]]
     except InputError as error:
         print(f"keras_llm.records: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    figures = chapter / "recorded"
+    figures.mkdir(exist_ok=True)
+    for old in figures.glob("*.png"):
+        old.unlink()
+    for figure in folders[0].glob("*.png"):
+        shutil.copy(figure, figures)
+    path = chapter / "expected.json"
     write_text(path, json.dumps(content, indent=2) + "\n")
     headline = content["figures"][content["headline"]]
     print(

@@ -77,7 +77,11 @@ def test_the_command_writes_the_file_and_says_the_headline(three, tmp_path, monk
     folder = tmp_path / "chapter"
     folder.mkdir()
     monkeypatch.setattr(book, "chapters", lambda: {"ch03_lstm_classifier": folder})
+    (three[0] / "summary.png").write_bytes(b"of the first run")
+    (folder / "recorded").mkdir()
+    (folder / "recorded" / "gone.png").touch()  # of an earlier record
     records.main([str(path) for path in three])
+    assert [path.name for path in (folder / "recorded").iterdir()] == ["summary.png"]
     assert "test_accuracy 0.82 ± 0.02 over [0, 1, 2]" in capsys.readouterr().out
     assert book.record_of(folder) == records.record(three)
 
