@@ -46,7 +46,7 @@ def test_the_first_run_is_quoted_and_the_others_give_the_spread(three) -> None:
     assert accuracy["mean"] == 0.82
     assert accuracy["standard_deviation"] == 0.02
     assert accuracy["tolerance"] == 0.04
-    assert content["figures"]["test_f1"]["tolerance"] == 0.01  # never less
+    assert content["figures"]["test_f1"]["tolerance"] == 0.02  # never less
     assert (content["seed"], content["seeds"], content["minutes"]) == (0, [0, 1, 2], 1.0)
     assert content["headline"] in content["figures"]
 
