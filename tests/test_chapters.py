@@ -129,7 +129,7 @@ class TestSmokeRun:
         if record is None:
             pytest.skip("no recorded run yet")
         metrics = json.loads((finished_run(chapter) / "metrics.json").read_text(encoding="utf-8"))
-        assert record["figures"].keys() == metrics.keys()
+        assert metrics.keys() <= record["figures"].keys()  # the smoke preset trains fewer models
 
 
 # --- the record ---------------------------------------------------------------------------------------------------

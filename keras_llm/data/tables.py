@@ -163,8 +163,8 @@ def _columns(path: Path, rows: Iterator[tuple[int, list[str]]]) -> Iterator[tupl
     names = [name.strip().casefold() for name in header]
     if any(names.count(name) != 1 for name in ("text", "label")):
         raise InputError(
-            f"{path}, line 1: the header must name one column 'text' and one column 'label', "
-            f"found {', '.join(repr(name) for name in header)}."
+            f"{path}, line 1: the header must name one column 'text' and one column 'label', found "
+            f"{', '.join(repr(name) for name in header)}; add that line, or rename the columns in it."
         )
     text, label = names.index("text"), names.index("label")
     for line, fields in rows:
