@@ -59,4 +59,4 @@ def _font() -> str:
         return f"font {font}"
     if is_cached("noto_sans_cjk"):
         return "Noto Sans CJK, from the cache"
-    return "no font; 'keras-llm data fetch noto_sans_cjk' brings one"
+    return "no installed font; a run that needs one fetches Noto Sans CJK (or 'keras-llm data fetch noto_sans_cjk')"
