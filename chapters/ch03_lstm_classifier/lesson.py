@@ -220,7 +220,7 @@ def score(
 # ## 4. The document's model
 #
 # Exactly its layers, sizes, optimizer and batch size. Look at the curves: the training loss falls on and on, the
-# validation loss turns after a few epochs. The model has more than two million weights in its embedding alone, and a
+# validation loss turns almost at once. The model has more than two million weights in its embedding alone, and a
 # few thousand sentences to learn them from: it learns those sentences by heart.
 
 # %%
