@@ -2,5 +2,16 @@
 
 from keras_llm.training.checkpoints import EpochCheckpoint
 from keras_llm.training.loop import evaluate, fit, predict
+from keras_llm.training.losses import SparseCrossentropy
+from keras_llm.training.schedules import Warmup, warmup_cosine, warmup_linear
 
-__all__ = ["EpochCheckpoint", "evaluate", "fit", "predict"]
+__all__ = [
+    "EpochCheckpoint",
+    "SparseCrossentropy",
+    "Warmup",
+    "evaluate",
+    "fit",
+    "predict",
+    "warmup_cosine",
+    "warmup_linear",
+]
