@@ -5,8 +5,8 @@ import time
 from keras.callbacks import Callback, EarlyStopping
 
 from keras_llm.classifier import Classifier, is_finished
-from keras_llm.runs import INTERRUPTED, Run
-from keras_llm.training import EpochCheckpoint
+from keras_llm.runs import INTERRUPTED, LOG, Run
+from keras_llm.training import EpochCheckpoint, TrainingLog
 
 
 def stage_callbacks(
@@ -15,8 +15,9 @@ def stage_callbacks(
     """See :meth:`keras_llm.runs.Run.callbacks`."""
     checkpoint = EpochCheckpoint(run.checkpoint_path(stage), early_stopping)
     stopping = [early_stopping] if early_stopping is not None else []
-    # The recorder comes before the checkpoint: an epoch that is not recorded is one that a resume repeats.
-    return [*stopping, Recorder(run, stage, early_stopping, classifier), checkpoint]
+    log = TrainingLog(run.output / LOG, stage)
+    # The recorders come before the checkpoint: an epoch that is not recorded is one that a resume repeats.
+    return [*stopping, Recorder(run, stage, early_stopping, classifier), log, checkpoint]
 
 
 class Recorder(Callback):

@@ -23,6 +23,7 @@ from keras_llm.outputs import choose_folder, read_back, write_text
 
 PRESETS = ("smoke", "cpu", "full")
 INTERRUPTED = "interrupted.png"  # the curves of a training that was stopped; a finished run has it no more
+LOG = "log.jsonl"  # what the trainings of a run wrote as they went
 HISTORY_FIELDS = ("stage", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
 
 

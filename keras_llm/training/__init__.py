@@ -1,6 +1,7 @@
 """THE loop: training, scoring and predicting in XLA programs that hold several steps each."""
 
 from keras_llm.training.checkpoints import EpochCheckpoint
+from keras_llm.training.logs import TrainingLog
 from keras_llm.training.loop import evaluate, fit, predict
 from keras_llm.training.losses import SparseCrossentropy
 from keras_llm.training.schedules import Warmup, warmup_cosine, warmup_linear
@@ -8,6 +9,7 @@ from keras_llm.training.schedules import Warmup, warmup_cosine, warmup_linear
 __all__ = [
     "EpochCheckpoint",
     "SparseCrossentropy",
+    "TrainingLog",
     "Warmup",
     "evaluate",
     "fit",

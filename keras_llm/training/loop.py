@@ -5,6 +5,7 @@ history = fit(model, (x_train, y_train), validation_data=(x_val, y_val), epochs=
 """
 
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,7 +17,10 @@ from keras.callbacks import Callback, CallbackList
 
 from keras_llm.errors import WorkError
 from keras_llm.training.feed import NO_ROWS, Feed, stack_capacity
+from keras_llm.training.logs import Progress, TrainingLog
+from keras_llm.training.meter import Meter
 from keras_llm.training.program import Programs, programs_of
+from keras_llm.training.schedules import rate_of_step
 
 MOST_STEPS = 128  # in one program: more would not be faster, and progress would come too rarely
 SECONDS_A_PROGRAM = 0.5  # how long one call should take, so that the progress bar moves and Ctrl-C is heard
@@ -59,12 +63,13 @@ def fit(
         class_weight: weight of each integer class in the loss.
         sample_weight: weight of each row, ``(n,)``, for arrays.
         initial_epoch: where to begin counting, to go on with an earlier training.
-        verbose: as in Keras: 0 silent, 1 progress bar, 2 a line an epoch; "auto" is 1 on a terminal, otherwise 2.
+        verbose: as in Keras: 0 silent, 1 a line that moves, 2 a line an epoch; "auto" is 1 on a terminal, otherwise 2.
         jit_compile: False runs the same loop op by op.
 
     Returns:
         Keras's History. Its attribute ``program`` says what ran: ``jit_compile``, ``steps_per_program`` (the most in
-        one call), ``traces``, ``compile_seconds``.
+        one call), ``traces``, ``compile_seconds``; and how fast: the medians ``step_ms``, ``tokens_per_second`` (or
+        ``rows_per_second``) and ``mfu``, see :class:`keras_llm.training.meter.Meter`.
 
     Raises:
         ValueError: when the model is not compiled or the data cannot be batched.
@@ -84,10 +89,11 @@ def fit(
     pace = Pace(steps_per_program, first, feed.num_batches, callbacks)
     if verbose == "auto":
         verbose = 1 if sys.stdout.isatty() or (keras.utils.is_interactive_logging_enabled() and in_notebook()) else 2
+    if verbose and not any(isinstance(callback, keras.callbacks.ProgbarLogger) for callback in callbacks):
+        callbacks.append(Progress())
     calls = CallbackList(
         callbacks,
         add_history=True,
-        add_progbar=verbose != 0,
         model=model,
         verbose=verbose,
         epochs=epochs,
@@ -95,6 +101,8 @@ def fit(
     )
     history = model.history
     history.program = {"jit_compile": jit_compile, "steps_per_program": 0, "traces": 0, "compile_seconds": 0.0}
+    shown = bool(verbose) or any(isinstance(callback, TrainingLog) for callback in callbacks)
+    history.meter = meter = Meter(model.compute_dtype, lambda stack: programs.flops("train", stack), shown)
     model.stop_training, model._initial_epoch = False, None
     calls.on_train_begin()
     # EpochCheckpoint and BackupAndRestore say by `_initial_epoch` how far the training that they restored had come.
@@ -106,7 +114,7 @@ def fit(
             break
         model.reset_metrics()
         calls.on_epoch_begin(epoch)
-        epoch_logs = _train_epoch(model, programs, feed, epoch, pace, calls)
+        epoch_logs = _train_epoch(model, programs, feed, epoch, pace, meter, calls)
         if validation is not None and epoch_logs:
             scores = _evaluate(model, programs, validation, calls)
             epoch_logs |= {f"val_{name}": value for name, value in scores.items()}
@@ -114,6 +122,7 @@ def fit(
             "steps_per_program": pace.most,
             "traces": programs.traces["train"],
             "compile_seconds": round(programs.compile_seconds, 2),
+            **meter.figures(),
         }
         calls.on_epoch_end(epoch, epoch_logs)
     if isinstance(model.optimizer, keras.optimizers.Optimizer) and epochs > 0:
@@ -123,13 +132,15 @@ def fit(
 
 
 def _train_epoch(
-    model: keras.Model, programs: Programs, feed: Feed, epoch: int, pace: "Pace", calls: CallbackList
+    model: keras.Model, programs: Programs, feed: Feed, epoch: int, pace: "Pace", meter: Meter, calls: CallbackList
 ) -> dict[str, Any]:
-    step, logs = 0, {}
+    step, logs, asked = 0, {}, time.perf_counter()
     for stack in feed.stacks(epoch, pace.capacity, pace.steps):
+        waited = time.perf_counter() - asked
         calls.on_train_batch_begin(step)
         table, seconds = programs.run("train", stack)
         pace.tell(stack.steps, seconds)
+        meter.tell(stack, seconds, waited)
         step += stack.steps
         logs = last(table)
         calls.on_train_batch_end(step - 1, logs)
@@ -140,9 +151,10 @@ def _train_epoch(
             first = step - stack.steps + int(bad[0]) + 1
             raise WorkError(
                 f"The loss became {table['loss'][bad[0]]} at step {first} of epoch {epoch + 1}, with learning rate "
-                f"{_learning_rate(model, stack.steps - int(bad[0])):.3g}: lower the learning rate, or clip the "
-                "gradients (global_clipnorm=1.0)."
+                f"{rate_of_step(model.optimizer, int(model.optimizer.iterations) - stack.steps + int(bad[0])):.3g}: "
+                "lower the learning rate, or clip the gradients (global_clipnorm=1.0)."
             )
+        asked = time.perf_counter()
     return logs
 
 
@@ -262,8 +274,8 @@ def last(table: dict[str, np.ndarray]) -> dict[str, Any]:
 
 def sees_each_batch(callback: Callback) -> bool:
     """Whether a callback does something of its own with each training batch."""
-    if isinstance(callback, keras.callbacks.TerminateOnNaN | keras.callbacks.ProgbarLogger):
-        return False  # the mean loss stays NaN, and the bar may jump
+    if isinstance(callback, keras.callbacks.TerminateOnNaN | keras.callbacks.ProgbarLogger | TrainingLog):
+        return False  # the mean loss stays NaN, and a line may come at the end of a program
     if isinstance(callback, keras.callbacks.ModelCheckpoint | keras.callbacks.BackupAndRestore):
         return callback.save_freq != "epoch"
     if isinstance(callback, keras.callbacks.TensorBoard):
@@ -274,11 +286,3 @@ def sees_each_batch(callback: Callback) -> bool:
 
 def in_notebook() -> bool:
     return "ipykernel" in sys.modules
-
-
-def _learning_rate(model: keras.Model, steps_ago: int) -> float:
-    """The learning rate of an earlier step of the program that just ran."""
-    rate = model.optimizer._learning_rate
-    if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
-        return float(rate(int(model.optimizer.iterations) - steps_ago))
-    return float(model.optimizer.learning_rate)

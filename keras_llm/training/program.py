@@ -17,6 +17,7 @@ from keras import tree
 
 from keras_llm.errors import WorkError
 from keras_llm.training.feed import Stack
+from keras_llm.training.flops import matrix_flops
 
 
 class Programs:
@@ -105,6 +106,13 @@ class Programs:
             raise WorkError(
                 f"XLA cannot run a step of model {self.model.name!r} ({reason}): train it with jit_compile=False."
             ) from error
+
+    def flops(self, kind: str, stack: Stack) -> int | None:
+        """Operations of the matrix products of one step; None when the graph does not tell them."""
+        arguments = tree.map_structure(lambda a: tf.TensorSpec(a.shape, a.dtype), (stack.arrays, np.int32(stack.steps)))
+        total = matrix_flops(getattr(self, kind).get_concrete_function(*arguments).graph)
+        capacity = len(tree.flatten(stack.arrays)[0])  # what the loop turns at most, and so is counted with
+        return None if total is None else total // capacity
 
     def hlo(self, kind: str, stack: Stack, stage: str = "hlo") -> str:
         """The text of the compiled program, for a look inside; ``stage`` may be ``optimized_hlo``."""

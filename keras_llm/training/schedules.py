@@ -78,3 +78,9 @@ def _warmup_steps(peak: float, steps: int, warmup: int | float, final: float) ->
     if warmup < 0 or rise >= steps:
         raise ValueError(f"warmup={warmup}, steps={steps}: give fewer steps of warm-up than steps, or a share below 1.")
     return rise
+
+
+def rate_of_step(optimizer: keras.optimizers.Optimizer, step: int) -> float:
+    """The learning rate of an update; that of a schedule is computed, any other is taken to be what it is now."""
+    rate = optimizer._learning_rate  # what the optimizer was given; its property gives the next update's number
+    return float(rate(step) if isinstance(rate, LearningRateSchedule) else optimizer.learning_rate)
