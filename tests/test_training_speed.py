@@ -7,9 +7,12 @@ import tensorflow as tf
 from keras import layers
 
 from keras_llm.layers import LSTM
-from keras_llm.training.feed import Feed
+from keras_llm.training import fit
+from keras_llm.training.feed import Feed, Stack
 from keras_llm.training.flops import matrix_flops
+from keras_llm.training.meter import Meter, tokens_of
 from keras_llm.training.program import programs_of
+from tests.examples import X, Y
 
 BATCH, TIME, WIDTH, UNITS = 8, 6, 5, 3
 
@@ -18,7 +21,9 @@ def step_flops(model: keras.Model, x: np.ndarray, y: np.ndarray, jit_compile: bo
     model.compile("adam", "mse")
     feed = Feed((x, y), BATCH)
     model._symbolic_build(data_batch=feed.first_batch())
-    return programs_of(model, jit_compile).flops("train", next(feed.stacks(0, 4, lambda: 4)))
+    arrays = next(feed.stacks(0, 4, lambda: 4)).arrays
+    specs = tf.nest.map_structure(lambda array: tf.TensorSpec(array.shape, array.dtype), arrays)
+    return programs_of(model, jit_compile).flops("train", specs)
 
 
 def series(width: int = WIDTH) -> np.ndarray:
@@ -119,3 +124,54 @@ def test_what_the_graph_does_not_tell_is_not_guessed() -> None:
     assert matrix_flops(einsum.get_concrete_function(tf.TensorSpec(None)).graph) is None
     assert matrix_flops(graph(until_large, 3, 3)) is None
     assert matrix_flops(graph(lambda a: tf.while_loop(lambda a: a[0, 0] < 9.0, lambda a: a * a, [a]), 3, 3)) == 0
+
+
+# What the loop says of its speed
+
+
+def a_lap(rows: int, dtype: str = "int32", steps: int = 4, **inputs) -> Stack:
+    x = np.zeros((4, rows, 10), dtype) if not inputs else inputs
+    return Stack((x, np.zeros((4, rows))), steps)
+
+
+def test_tokens_are_the_elements_of_the_first_integer_input() -> None:
+    two = {"mask": np.zeros((4, 8, 10), "float32"), "source": np.zeros((4, 8, 7), "int32")}
+    assert tokens_of(a_lap(8)) == ("tokens", 80)
+    assert tokens_of(a_lap(8, **two)) == ("tokens", 56)
+    assert tokens_of(a_lap(8, "float32")) == ("rows", 8)
+    assert tokens_of(Stack((np.zeros((4, 8), "int64"),), 1)) == ("rows", 8)  # a number a row is no text
+
+
+def test_figures_are_medians_over_the_steps(monkeypatch) -> None:
+    monkeypatch.setattr("keras_llm.training.meter.matmul_peak", lambda dtype: {"bfloat16": 1e6}[dtype])
+    meter = Meter("bfloat16", lambda specs: 1000 * specs[0].shape[1], shown=True)
+    assert meter.figures() == {"step_ms": None, "rows_per_second": None, "mfu": None}
+    meter.tell(a_lap(8), 0.0)  # it compiled
+    assert meter.laps == 0
+    meter.tell(a_lap(8), 1.5, waited=0.5)  # 4 steps of half a second
+    assert meter.figures() == {"step_ms": 500.0, "tokens_per_second": 160.0, "mfu": None}  # too short for a peak
+    meter.tell(a_lap(2, steps=1), 30.0)
+    assert meter.figures() == {"step_ms": 500.0, "tokens_per_second": 160.0, "mfu": 0.016}
+    assert meter.figures(since=1) == {"step_ms": 3e4, "tokens_per_second": 0.7, "mfu": 0.0001}
+    assert meter.figures(since=2)["step_ms"] is None
+
+
+@pytest.mark.parametrize("case", ["unseen", "unknown"])
+def test_no_peak_is_measured_for_nobody_or_nothing(case, monkeypatch) -> None:
+    monkeypatch.setattr("keras_llm.training.meter.matmul_peak", None)  # it would be an error to call it
+    meter = Meter("float32", lambda specs: None if case == "unknown" else 1, shown=case != "unseen")
+    meter.tell(a_lap(8), 100.0)
+    assert meter.figures()["mfu"] is None and meter.figures()["step_ms"] == 25000.0
+
+
+def test_history_says_how_fast_the_steps_were(model, monkeypatch) -> None:
+    monkeypatch.setattr("keras_llm.training.meter.matmul_peak", lambda dtype: {"float32": 1e9}[dtype])
+    monkeypatch.setattr("keras_llm.training.meter.WORTHWHILE", 0.0)
+    unseen = fit(model, (X[:32], Y[:32]), batch_size=8, epochs=2, verbose=0).program
+    assert unseen["mfu"] is None and unseen["step_ms"] > 0
+    traces = dict(programs_of(model).traces)
+    program = fit(model, (X[:32], Y[:32]), batch_size=8, epochs=4, verbose=2).program
+    assert program["rows_per_second"] == pytest.approx(8e3 / program["step_ms"], rel=1e-2)
+    flops = 2 * 8 * (4 * 3 * 2 + 3 * 1 * 3)
+    assert program["mfu"] == pytest.approx(flops / program["step_ms"] / 1e6, rel=0.05, abs=1e-4)
+    assert programs_of(model).traces == traces  # counting compiles nothing

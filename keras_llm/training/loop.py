@@ -102,7 +102,7 @@ def fit(
     history = model.history
     history.program = {"jit_compile": jit_compile, "steps_per_program": 0, "traces": 0, "compile_seconds": 0.0}
     shown = bool(verbose) or any(isinstance(callback, TrainingLog) for callback in callbacks)
-    history.meter = meter = Meter(model.compute_dtype, lambda stack: programs.flops("train", stack), shown)
+    history.meter = meter = Meter(model.compute_dtype, lambda specs: programs.flops("train", specs), shown)
     model.stop_training, model._initial_epoch = False, None
     calls.on_train_begin()
     # EpochCheckpoint and BackupAndRestore say by `_initial_epoch` how far the training that they restored had come.

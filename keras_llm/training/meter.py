@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+import tensorflow as tf
 from keras import tree
 
 from keras_llm.training.feed import Stack
@@ -20,7 +21,7 @@ class Lap(NamedTuple):
     steps: int
     seconds: float  # of the call and of the wait for its data
     tokens: int  # of a step
-    flops: int | None  # of a step
+    shapes: tuple  # of the stack
 
 
 class Meter:
@@ -32,7 +33,8 @@ class Meter:
 
     Args:
         dtype: the model's compute dtype.
-        flops_of: gives the operations of one step of a stack, None when they cannot be told.
+        flops_of: gives the operations of one step from a stack's arrays as ``tf.TensorSpec``, None when they cannot
+            be told; asked once for each shape, when somebody wants to see MFU.
         shown: whether somebody looks at MFU; nothing is measured for nobody.
 
     Attributes:
@@ -42,10 +44,11 @@ class Meter:
     Source: Chowdhery et al. 2022 (PaLM), appendix B.
     """
 
-    def __init__(self, dtype: str, flops_of: Callable[[Stack], int | None], shown: bool) -> None:
+    def __init__(self, dtype: str, flops_of: Callable[[Any], int | None], shown: bool) -> None:
         self.dtype, self.flops_of, self.shown = dtype, flops_of, shown
         self.unit, self.laps, self.seconds = "rows", 0, 0.0
         self._last: deque[Lap] = deque(maxlen=MOST_LAPS)
+        self._specs: dict[tuple, Any] = {}
         self._flops: dict[tuple, int | None] = {}
 
     def tell(self, stack: Stack, seconds: float, waited: float = 0.0) -> None:
@@ -54,9 +57,9 @@ class Meter:
             return
         self.unit, tokens = tokens_of(stack)
         shapes = tuple(leaf.shape for leaf in tree.flatten(stack.arrays))
-        if shapes not in self._flops:
-            self._flops[shapes] = self.flops_of(stack)
-        self._last.append(Lap(stack.steps, seconds + waited, tokens, self._flops[shapes]))
+        if shapes not in self._specs:
+            self._specs[shapes] = tree.map_structure(lambda leaf: tf.TensorSpec(leaf.shape, leaf.dtype), stack.arrays)
+        self._last.append(Lap(stack.steps, seconds + waited, tokens, shapes))
         self.laps += 1
         self.seconds += seconds + waited
 
@@ -70,13 +73,20 @@ class Meter:
         laps = list(self._last)[-min(self.laps - since, MOST_LAPS) :] if self.laps > since else []
         figures: dict[str, Any] = dict.fromkeys(("step_ms", f"{self.unit}_per_second", "mfu"))
         if laps:
-            steps, seconds, tokens, flops = (np.array(column) for column in zip(*laps, strict=True))
+            steps, seconds, tokens = (np.array(column) for column in list(zip(*laps, strict=True))[:3])
             each = seconds / steps  # seconds of a step
             figures["step_ms"] = round(1e3 * _median(each, steps), 4)
             figures[f"{self.unit}_per_second"] = round(_median(tokens / each, steps), 1)
-            if self.shown and self.seconds >= WORTHWHILE and all(flops):
-                figures["mfu"] = round(_median(flops / each, steps) / matmul_peak(self.dtype), 4)
+            if self.shown and self.seconds >= WORTHWHILE:
+                flops = [self._flops_of(lap.shapes) for lap in laps]
+                if all(flops):
+                    figures["mfu"] = round(_median(np.array(flops) / each, steps) / matmul_peak(self.dtype), 4)
         return figures
+
+    def _flops_of(self, shapes: tuple) -> int | None:
+        if shapes not in self._flops:
+            self._flops[shapes] = self.flops_of(self._specs[shapes])
+        return self._flops[shapes]
 
 
 def tokens_of(stack: Stack) -> tuple[str, int]:

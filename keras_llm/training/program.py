@@ -9,6 +9,7 @@ import math
 import time
 import weakref
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -107,12 +108,15 @@ class Programs:
                 f"XLA cannot run a step of model {self.model.name!r} ({reason}): train it with jit_compile=False."
             ) from error
 
-    def flops(self, kind: str, stack: Stack) -> int | None:
-        """Operations of the matrix products of one step; None when the graph does not tell them."""
-        arguments = tree.map_structure(lambda a: tf.TensorSpec(a.shape, a.dtype), (stack.arrays, np.int32(stack.steps)))
-        total = matrix_flops(getattr(self, kind).get_concrete_function(*arguments).graph)
-        capacity = len(tree.flatten(stack.arrays)[0])  # what the loop turns at most, and so is counted with
-        return None if total is None else total // capacity
+    def flops(self, kind: str, specs: Any) -> int | None:
+        """Operations of the matrix products of one step; None when the graph does not tell them.
+
+        Args:
+            specs: a stack's arrays as ``tf.TensorSpec``.
+        """
+        traced = getattr(self, kind).get_concrete_function(specs, tf.TensorSpec((), "int32"))
+        total, capacity = matrix_flops(traced.graph), tree.flatten(specs)[0].shape[0]
+        return None if total is None else total // capacity  # the loop was counted with all the turns it can make
 
     def hlo(self, kind: str, stack: Stack, stage: str = "hlo") -> str:
         """The text of the compiled program, for a look inside; ``stage`` may be ``optimized_hlo``."""
