@@ -130,7 +130,7 @@ def test_what_the_graph_does_not_tell_is_not_guessed() -> None:
 
 
 def a_lap(rows: int, dtype: str = "int32", steps: int = 4, **inputs) -> Stack:
-    x = np.zeros((4, rows, 10), dtype) if not inputs else inputs
+    x = inputs or np.zeros((4, rows, 10), dtype)
     return Stack((x, np.zeros((4, rows))), steps)
 
 

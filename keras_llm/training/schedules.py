@@ -82,5 +82,6 @@ def _warmup_steps(peak: float, steps: int, warmup: int | float, final: float) ->
 
 def rate_of_step(optimizer: keras.optimizers.Optimizer, step: int) -> float:
     """The learning rate of an update; that of a schedule is computed, any other is taken to be what it is now."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of a LossScaleOptimizer
     rate = optimizer._learning_rate  # what the optimizer was given; its property gives the next update's number
     return float(rate(step) if isinstance(rate, LearningRateSchedule) else optimizer.learning_rate)
