@@ -31,7 +31,7 @@ def test_a_run_on_own_data_says_all(own_run) -> None:
     assert stage["epochs"] == len(history(own_run))
     assert {"step_ms", "tokens_per_second", "mfu"} <= stage["program"].keys()
     log = [json.loads(line) for line in (own_run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert [line["epoch"] for line in log if line["event"] == "epoch"] == [row["epoch"] for row in history(own_run)]
+    assert [line["epoch"] for line in log if line["event"] == "epoch"] == [int(r["epoch"]) for r in history(own_run)]
     assert {line["stage"] for line in log} == facts["stages"].keys()
     assert {"metrics.json", "history.csv", "model.keras", "tokenizer.json", "classifier.json"} <= {
         path.name for path in own_run.iterdir()
