@@ -131,10 +131,9 @@ class DistributedPrograms(Programs):
         if several:
             rank = tf.function(lambda: tf.distribute.get_replica_context().replica_id_in_sync_group)
             self.first = int(strategy.run(rank))
-        # What a replica but the first of this process works with; rewritten from the first before each step.
-        self.copies: dict[int, list[tf.Variable]] = {}
+        self.copies: list[list[tf.Variable]] = []  # what each replica but the first of this process works with
         self.gradients = [self._gradient(self.first + i) for i in range(len(self.devices))]
-        self.update = tf.function(self._update, jit_compile=jit_compile)
+        self.update = tf.function(self._update, jit_compile=jit_compile, autograph=False)
 
         @tf.function
         def add_up(vector):
@@ -154,30 +153,34 @@ class DistributedPrograms(Programs):
         layers = self.model._flatten_layers()
         return [v for layer in layers for v in layer._non_trainable_variables if "float" in v.dtype]
 
+    def _refresh(self) -> None:
+        """Give the other replicas of this process what the first has. Before each step, and before any replica runs."""
+        values = [v._value for v in self._replicated()]
+        for copies in self.copies:
+            for copy, value in zip(copies, values, strict=True):
+                copy.assign(value)
+        for device in self.devices[len(self.copies) + 1 :]:
+            with tf.device(device):
+                self.copies.append([tf.Variable(value) for value in values])
+
     @contextmanager
     def _replica(self, index: int):
         """Within it, the model's variables are those of a replica of this process."""
-        if index == 0:
-            yield
-            return
         variables = self._replicated()
-        own = [v._value for v in variables]
-        with tf.device(self.devices[index]):
-            if index not in self.copies:
-                self.copies[index] = [tf.Variable(value) for value in own]
-            for variable, copy in zip(variables, self.copies[index], strict=True):
-                copy.assign(variable._value)
-                variable._value = copy
-            try:
+        values = [v._value for v in variables]
+        for variable, value in zip(variables, [values, *self.copies][index], strict=True):
+            variable._value = value
+        try:
+            with tf.device(self.devices[index]):
                 yield
-            finally:
-                for variable, value in zip(variables, own, strict=True):
-                    variable._value = value
+        finally:
+            for variable, value in zip(variables, values, strict=True):
+                variable._value = value
 
     def _gradient(self, rank: int):
         """The program of one replica: a share of a batch in, one vector to be added up out."""
 
-        @tf.function(jit_compile=self.jit_compile)
+        @tf.function(jit_compile=self.jit_compile, autograph=False)
         def gradient(share, has_rows):
             self.traces["train"] += 1
             model = self.model
@@ -221,9 +224,7 @@ class DistributedPrograms(Programs):
         *parts, loss, weight, rows = tf.split(vector, [*sizes, 1, 1, 1])
         parts = [tf.reshape(p, v.shape) for p, v in zip(parts, (*weights, *metrics, *states), strict=True)]
         gradients = [tf.math.divide_no_nan(p, weight[0]) for p in parts[: len(weights)]]
-        model.optimizer.apply_gradients(
-            [(tf.cast(g, v.dtype), v) for g, v in zip(gradients, weights, strict=True)]
-        )
+        model.optimizer.apply_gradients([(tf.cast(g, v.dtype), v) for g, v in zip(gradients, weights, strict=True)])
         parts = parts[len(weights) :]
         for v, part in zip(metrics, parts, strict=False):
             v.assign_add(tf.cast(part, v.dtype))
@@ -241,6 +242,7 @@ class DistributedPrograms(Programs):
         for step in range(stack.steps):
             batch = tree.map_structure(lambda array: array[step], stack.arrays)  # noqa: B023
             vectors = []
+            self._refresh()
             for i, gradient in enumerate(self.gradients):
                 share, has_rows = self.share_of(batch, self.first + i)
                 with self._replica(i):
@@ -266,8 +268,7 @@ class DistributedPrograms(Programs):
         try:
             return self._add_up(vector)
         except LOST as error:
-            reason = str(error).strip().splitlines()[0]
-            raise WorkError(f"Another worker is gone ({reason}): start all of them again.") from error
+            raise WorkError(f"Another worker is gone ({type(error).__name__}): start all of them again.") from error
 
     def agree(self, settings: dict[str, Any]) -> None:
         """Compare what the workers are about to do.
@@ -277,11 +278,10 @@ class DistributedPrograms(Programs):
         """
         settings = settings | {"weights": [np.array(v) for v in all_variables(self.model)]}
         mine = [zlib.crc32(b"".join(np.asarray(leaf).tobytes() for leaf in tree.flatten(v))) for v in settings.values()]
-        table = np.zeros((self.num_replicas, len(mine)), "int64")
-        table[self.first] = mine
+        table = np.zeros((self.num_replicas // len(self.devices), len(mine)), "int64")  # a row for each process
+        table[self.first // len(self.devices)] = mine
         table = self.add_up(tf.constant(table)).numpy()
-        rows = table[:: len(self.devices)]
-        different = [name for name, column in zip(settings, rows.T, strict=True) if len(set(column)) > 1]
+        different = [name for name, column in zip(settings, table.T, strict=True) if len(set(column)) > 1]
         if different:
             raise InputError(f"The workers differ in {', '.join(different)}: start all of them with the same.")
 

@@ -43,7 +43,8 @@ def fit(
     """Train a compiled model, several steps in one XLA program.
 
     Losses, metrics and weights are those of ``model.fit(jit_compile=True)`` on the same batches; only Python's part
-    between the steps is gone.
+    between the steps is gone. A model made inside ``strategy.scope()`` trains on all replicas of the strategy: see
+    ``keras_llm.training.distributed``.
 
     Args:
         model: compiled with ``model.compile``; its ``jit_compile`` and ``steps_per_execution`` are not looked at.
@@ -106,7 +107,9 @@ def fit(
     initial_epoch = model._initial_epoch or initial_epoch
     if isinstance(programs, DistributedPrograms):
         given = {"epochs": (initial_epoch, epochs), "batch_size": batch_size, "shuffle": shuffle, "seed": seed}
-        programs.agree({**given, "steps_per_program": str(steps_per_program), "the data": first})
+        data = (first, -1 if feed.num_batches is None else feed.num_batches)
+        programs.agree({**given, "jit_compile": jit_compile, "train": data})
+        history.program["replicas"] = programs.num_replicas
     for epoch in range(initial_epoch, epochs):
         if model.stop_training:
             break
