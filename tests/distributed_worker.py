@@ -4,6 +4,7 @@ In a process of its own: ``python -m tests.distributed_worker worker|mirrored OU
 """
 
 import contextlib
+import faulthandler
 import os
 import re
 import sys
@@ -17,6 +18,7 @@ import tensorflow as tf
 from keras_llm import training
 from keras_llm.errors import InputError, WorkError
 
+SECONDS = 200  # a process that takes longer hangs
 ROWS = 33  # four batches of 8, and one of a single row: of two replicas, one has nothing to do then
 Work = tuple[keras.Model, tuple, dict]
 
@@ -102,6 +104,7 @@ def disagree(strategy, rank: int) -> None:
 
 
 def main(kind: str, output: str) -> None:
+    faulthandler.dump_traceback_later(SECONDS, exit=True)
     if kind == "mirrored":
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)

@@ -56,6 +56,9 @@ def multi_worker_strategy() -> tf.distribute.MultiWorkerMirroredStrategy:
         return tf.distribute.MultiWorkerMirroredStrategy(communication_options=ring)
     except RuntimeError as error:
         raise InputError(f"Make the strategy first, before any other use of TensorFlow ({error}).") from error
+    except tf.errors.UnknownError as error:
+        address = workers[task["index"]]
+        raise InputError(f"TF_CONFIG: cannot listen at {address} ({error.message}): choose a free port.") from error
 
 
 def programs_for(model: keras.Model, jit_compile: bool = True) -> Programs:
@@ -146,7 +149,8 @@ class DistributedPrograms(Programs):
         self._add_up = add_up
 
     def _replicated(self) -> list[keras.Variable]:
-        return [*self.model.variables, *self.model.metrics_variables]
+        scale = getattr(self.model.optimizer, "dynamic_scale", None)  # what LossScaleOptimizer multiplies losses with
+        return [*self.model.variables, *self.model.metrics_variables, *([] if scale is None else [scale])]
 
     def _states(self) -> list[keras.Variable]:
         """What a step changes beside weights and metrics, as the moving averages of batch normalisation."""
