@@ -1,6 +1,7 @@
 """THE loop: training, scoring and predicting in XLA programs that hold several steps each."""
 
 from keras_llm.training.checkpoints import EpochCheckpoint
+from keras_llm.training.distributed import multi_worker_strategy
 from keras_llm.training.logs import TrainingLog
 from keras_llm.training.loop import evaluate, fit, predict
 from keras_llm.training.losses import SparseCrossentropy
@@ -13,6 +14,7 @@ __all__ = [
     "Warmup",
     "evaluate",
     "fit",
+    "multi_worker_strategy",
     "predict",
     "warmup_cosine",
     "warmup_linear",

@@ -16,10 +16,11 @@ from keras import tree
 from keras.callbacks import Callback, CallbackList
 
 from keras_llm.errors import WorkError
+from keras_llm.training.distributed import DistributedPrograms, programs_for, take_over
 from keras_llm.training.feed import NO_ROWS, Feed, stack_capacity
 from keras_llm.training.logs import Progress, TrainingLog
 from keras_llm.training.meter import Meter
-from keras_llm.training.program import Programs, programs_of
+from keras_llm.training.program import Programs
 from keras_llm.training.schedules import rate_of_step
 
 MOST_STEPS = 128  # in one program: more would not be faster, and progress would come too rarely
@@ -46,7 +47,8 @@ def fit(
     """Train a compiled model, several steps in one XLA program.
 
     Losses, metrics and weights are those of ``model.fit(jit_compile=True)`` on the same batches; only Python's part
-    between the steps is gone.
+    between the steps is gone. A model made inside ``strategy.scope()`` trains on all replicas of the strategy: see
+    ``keras_llm.training.distributed``.
 
     Args:
         model: compiled with ``model.compile``; its ``jit_compile`` and ``steps_per_execution`` are not looked at.
@@ -83,8 +85,9 @@ def fit(
     feed = Feed(train, batch_size, seed if shuffle else None, class_weight, sample_weight)
     validation = None if validation_data is None else Feed(validation_data, batch_size)
     first = feed.first_batch()
+    take_over(model)
     model._symbolic_build(data_batch=first)  # what model.fit calls: weights, metrics and optimizer slots
-    programs = programs_of(model, jit_compile)
+    programs = programs_for(model, jit_compile)
     callbacks = list(callbacks)
     pace = Pace(steps_per_program, first, feed.num_batches, callbacks)
     if verbose == "auto":
@@ -109,7 +112,13 @@ def fit(
     if model._initial_epoch and history.history:
         history.epoch = list(range(model._initial_epoch))
     epoch_logs: dict[str, Any] = {}
-    for epoch in range(model._initial_epoch or initial_epoch, epochs):
+    initial_epoch = model._initial_epoch or initial_epoch
+    if isinstance(programs, DistributedPrograms):
+        given = {"epochs": (initial_epoch, epochs), "batch_size": batch_size, "shuffle": shuffle, "seed": seed}
+        data = (first, -1 if feed.num_batches is None else feed.num_batches)
+        programs.agree({**given, "jit_compile": jit_compile, "train": data})
+        history.program["replicas"] = programs.num_replicas
+    for epoch in range(initial_epoch, epochs):
         if model.stop_training:
             break
         model.reset_metrics()
@@ -186,9 +195,10 @@ def evaluate(
     if not model.compiled:
         raise ValueError("Compile the model first: model.compile(loss=..., metrics=...).")
     feed = Feed(data, batch_size, sample_weight=sample_weight)
+    take_over(model)
     model._symbolic_build(data_batch=feed.first_batch())
     calls = CallbackList(list(callbacks), model=model, steps=feed.num_batches, epochs=1, verbose=0)
-    return _evaluate(model, programs_of(model, jit_compile), feed, calls)
+    return _evaluate(model, programs_for(model, jit_compile), feed, calls)
 
 
 def _evaluate(model: keras.Model, programs: Programs, feed: Feed, calls: CallbackList) -> dict[str, Any]:
@@ -223,7 +233,7 @@ def predict(model: keras.Model, x: Any, *, batch_size: int = 32, jit_compile: bo
         ValueError: when there are no rows.
     """
     feed = Feed(x if isinstance(x, tf.data.Dataset) else (x,), batch_size)
-    programs = programs_of(model, jit_compile)
+    programs = programs_for(model, jit_compile)
     outputs, full = [], None
     for batch in feed.batches(0):
         batch = batch[:1]

@@ -90,11 +90,14 @@ class Programs:
         if self.traces[kind] > traces:
             self.compile_seconds += seconds
             seconds = 0.0
+        return self.table(kind, values.numpy()[: stack.steps]), seconds
+
+    def table(self, kind: str, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """The logs by name, from one row ``(numbers of all logs,)`` a step."""
         logs = self.log_shapes[kind]
         ends = np.cumsum([math.prod(shape) for shape in logs.values()])
-        columns = np.split(values.numpy()[: stack.steps], ends[:-1], axis=1)
-        table = {name: column.reshape(-1, *logs[name]) for name, column in zip(logs, columns, strict=True)}
-        return table, seconds
+        columns = np.split(rows, ends[:-1], axis=1)
+        return {name: column.reshape(-1, *logs[name]) for name, column in zip(logs, columns, strict=True)}
 
     def compiled(self, program: Callable, *args):
         """Call a program; what XLA cannot compile becomes one sentence."""
@@ -131,7 +134,7 @@ tf.get_logger().addFilter(lambda record: "triggered tf.function retracing" not i
 _CACHE: "weakref.WeakKeyDictionary[keras.Model, tuple[tuple, dict[bool, Programs]]]" = weakref.WeakKeyDictionary()
 
 
-def programs_of(model: keras.Model, jit_compile: bool = True) -> Programs:
+def programs_of(model: keras.Model, jit_compile: bool = True, kind: type[Programs] = Programs) -> Programs:
     """The programs of a model, made once; made anew after ``compile`` or a change of what is trainable."""
     # A model that was never compiled has no optimizer; it can predict all the same.
     parts = (getattr(model, "optimizer", None), model._compile_loss, model._compile_metrics, *model.trainable_variables)
@@ -140,5 +143,5 @@ def programs_of(model: keras.Model, jit_compile: bool = True) -> Programs:
         programs = {}
         _CACHE[model] = (parts, programs)
     if jit_compile not in programs:
-        programs[jit_compile] = Programs(model, jit_compile)
+        programs[jit_compile] = kind(model, jit_compile)
     return programs[jit_compile]
