@@ -6,6 +6,7 @@ history = fit(model, (x_train, y_train), validation_data=(x_val, y_val), epochs=
 
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import keras
@@ -15,8 +16,11 @@ from keras import tree
 from keras.callbacks import Callback, CallbackList
 
 from keras_llm.errors import WorkError
+from keras_llm.training.checkpoints import Checkpoint
 from keras_llm.training.feed import NO_ROWS, Feed, stack_capacity
+from keras_llm.training.interrupts import first_signal_waits
 from keras_llm.training.program import Programs, programs_of
+from keras_llm.training.state import Progress
 
 MOST_STEPS = 128  # in one program: more would not be faster, and progress would come too rarely
 SECONDS_A_PROGRAM = 0.5  # how long one call should take, so that the progress bar moves and Ctrl-C is heard
@@ -68,6 +72,7 @@ def fit(
 
     Raises:
         ValueError: when the model is not compiled or the data cannot be batched.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM; with a :class:`~keras_llm.training.Checkpoint`, when it is written.
         WorkError: when the loss is no longer finite, or XLA cannot compile a step. ``model.history`` keeps the
             epochs that were finished.
 
@@ -81,6 +86,9 @@ def fit(
     model._symbolic_build(data_batch=first)  # what model.fit calls: weights, metrics and optimizer slots
     programs = programs_of(model, jit_compile)
     callbacks = list(callbacks)
+    feeds = {"training": feed} if validation is None else {"training": feed, "validation": validation}
+    settings = {"batch_size": batch_size, "seed": seed, "shuffle": shuffle, "jit_compile": jit_compile}
+    progress = Progress(feeds, settings, epoch=initial_epoch)
     pace = Pace(steps_per_program, first, feed.num_batches, callbacks)
     if verbose == "auto":
         verbose = 1 if sys.stdout.isatty() or (keras.utils.is_interactive_logging_enabled() and in_notebook()) else 2
@@ -92,58 +100,64 @@ def fit(
         verbose=verbose,
         epochs=epochs,
         steps=feed.num_batches,
+        training=progress,
     )
+    # A checkpoint holds what all others have made of the step or epoch, so it comes after them.
+    calls.callbacks.sort(key=lambda callback: isinstance(callback, Checkpoint))
+    progress.callbacks = calls.callbacks
+    can_save = any(isinstance(callback, Checkpoint) for callback in calls.callbacks)
     history = model.history
     history.program = {"jit_compile": jit_compile, "steps_per_program": 0, "traces": 0, "compile_seconds": 0.0}
     model.stop_training, model._initial_epoch = False, None
-    calls.on_train_begin()
-    # EpochCheckpoint and BackupAndRestore say by `_initial_epoch` how far the training that they restored had come.
-    if model._initial_epoch and history.history:
-        history.epoch = list(range(model._initial_epoch))
-    epoch_logs: dict[str, Any] = {}
-    for epoch in range(model._initial_epoch or initial_epoch, epochs):
-        if model.stop_training:
-            break
-        model.reset_metrics()
-        calls.on_epoch_begin(epoch)
-        epoch_logs = _train_epoch(model, programs, feed, epoch, pace, calls)
-        if validation is not None and epoch_logs:
-            scores = _evaluate(model, programs, validation, calls)
-            epoch_logs |= {f"val_{name}": value for name, value in scores.items()}
-        history.program |= {
-            "steps_per_program": pace.most,
-            "traces": programs.traces["train"],
-            "compile_seconds": round(programs.compile_seconds, 2),
-        }
-        calls.on_epoch_end(epoch, epoch_logs)
-    if isinstance(model.optimizer, keras.optimizers.Optimizer) and epochs > 0:
-        model.optimizer.finalize_variable_values(model.trainable_variables)
-    calls.on_train_end(epoch_logs)
+    with first_signal_waits(progress) if can_save else nullcontext():
+        calls.on_train_begin()
+        # A Checkpoint sets `progress` to where the training was; BackupAndRestore says its epoch by `_initial_epoch`.
+        epoch_logs: dict[str, Any] = {}
+        for epoch in range(model._initial_epoch or progress.epoch, epochs):
+            if model.stop_training:
+                break
+            if epoch != progress.epoch:
+                progress.begin(epoch)
+            model.reset_metrics()
+            calls.on_epoch_begin(epoch)
+            epoch_logs = _train_epoch(model, programs, feed, progress, pace, calls)
+            if validation is not None and epoch_logs:
+                scores = _evaluate(model, programs, validation, calls)
+                epoch_logs |= {f"val_{name}": value for name, value in scores.items()}
+            history.program |= {
+                "steps_per_program": pace.most,
+                "traces": programs.traces["train"],
+                "compile_seconds": round(programs.compile_seconds, 2),
+            }
+            progress.begin(epoch + 1)
+            calls.on_epoch_end(epoch, epoch_logs)
+        if isinstance(model.optimizer, keras.optimizers.Optimizer) and epochs > 0:
+            model.optimizer.finalize_variable_values(model.trainable_variables)
+        calls.on_train_end(epoch_logs)
     return history
 
 
 def _train_epoch(
-    model: keras.Model, programs: Programs, feed: Feed, epoch: int, pace: "Pace", calls: CallbackList
+    model: keras.Model, programs: Programs, feed: Feed, progress: Progress, pace: "Pace", calls: CallbackList
 ) -> dict[str, Any]:
-    step, logs = 0, {}
-    for stack in feed.stacks(epoch, pace.capacity, pace.steps):
-        calls.on_train_batch_begin(step)
+    """The rest of the epoch under way; the logs of its last step."""
+    for stack in feed.stacks(progress.epoch, pace.capacity, pace.steps, progress.step):
+        calls.on_train_batch_begin(progress.step)
         table, seconds = programs.run("train", stack)
         pace.tell(stack.steps, seconds)
-        step += stack.steps
-        logs = last(table)
-        calls.on_train_batch_end(step - 1, logs)
+        progress.advance(stack.steps, last(table))
+        calls.on_train_batch_end(progress.step - 1, progress.logs)
         if model.stop_training:
             break
         bad = np.flatnonzero(~np.isfinite(table["loss"])) if "loss" in table else []
         if len(bad):
-            first = step - stack.steps + int(bad[0]) + 1
+            first = progress.step - stack.steps + int(bad[0]) + 1
             raise WorkError(
-                f"The loss became {table['loss'][bad[0]]} at step {first} of epoch {epoch + 1}, with learning rate "
-                f"{_learning_rate(model, stack.steps - int(bad[0])):.3g}: lower the learning rate, or clip the "
+                f"The loss became {table['loss'][bad[0]]} at step {first} of epoch {progress.epoch + 1}, with learning "
+                f"rate {_learning_rate(model, stack.steps - int(bad[0])):.3g}: lower the learning rate, or clip the "
                 "gradients (global_clipnorm=1.0)."
             )
-    return logs
+    return progress.logs
 
 
 def evaluate(
@@ -262,8 +276,8 @@ def last(table: dict[str, np.ndarray]) -> dict[str, Any]:
 
 def sees_each_batch(callback: Callback) -> bool:
     """Whether a callback does something of its own with each training batch."""
-    if isinstance(callback, keras.callbacks.TerminateOnNaN | keras.callbacks.ProgbarLogger):
-        return False  # the mean loss stays NaN, and the bar may jump
+    if isinstance(callback, keras.callbacks.TerminateOnNaN | keras.callbacks.ProgbarLogger | Checkpoint):
+        return False  # the mean loss stays NaN, the bar may jump, and a checkpoint may come some steps later
     if isinstance(callback, keras.callbacks.ModelCheckpoint | keras.callbacks.BackupAndRestore):
         return callback.save_freq != "epoch"
     if isinstance(callback, keras.callbacks.TensorBoard):
