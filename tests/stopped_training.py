@@ -42,6 +42,11 @@ def state(model: keras.Model) -> list[np.ndarray]:
     return [np.array(v) for v in (*model.variables, *model.optimizer.variables)]
 
 
+def reset(model: keras.Model, values: list[np.ndarray]) -> None:
+    for variable, value in zip((*model.variables, *model.optimizer.variables), values, strict=True):
+        variable.assign(value)
+
+
 def fresh() -> keras.Model:
     model = perceptron(dropout=0.4)
     model.optimizer.build(model.trainable_variables)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.stopped_training import fresh, state, train
+from tests.stopped_training import fresh, reset, state, train
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +27,7 @@ def start(compiled_once):
 
     def anew() -> keras.Model:
         model, values = compiled_once
-        for variable, value in zip((*model.variables, *model.optimizer.variables), values, strict=True):
-            variable.assign(value)
+        reset(model, values)
         return model
 
     return anew

@@ -165,6 +165,7 @@ class Checkpoint(Callback):
                 f"The checkpoints in {self.folder} are of another training: {found}; go on with the same, or give "
                 "another folder."
             )
+        self.about = saved.state["about"]
         self._note_positions()
         for kind, feed in self.progress.feeds.items():
             start = f"{kind}."

@@ -12,6 +12,7 @@ from keras_llm.training.feed import Feed
 from keras_llm.training.state import Progress, remembering, variables_of
 
 FORMAT = 1  # of state.json
+ANY = "anything"  # agrees with every value
 SAMPLE_BYTES = 64 * 2**20  # of each array that are hashed, so that a corpus of many gigabytes costs no time
 
 
@@ -40,8 +41,9 @@ def identity_of(model: keras.Model, progress: Progress, own: dict[str, Any]) -> 
 def difference(here: dict[str, Any], there: dict[str, Any]) -> str | None:
     """The first thing in which a training differs from the checkpoint, in words; None when they are the same."""
     for name in {**here, **there}:
-        if here.get(name) != there.get(name) or (name in here) != (name in there):
-            return f"{name} is {here.get(name, 'absent')} here and {there.get(name, 'absent')} in the checkpoint"
+        ours, theirs = here.get(name, "absent"), there.get(name, "absent")
+        if ours != theirs and ANY not in (ours, theirs):
+            return f"{name} is {ours} here and {theirs} in the checkpoint"
     return None
 
 
@@ -55,8 +57,8 @@ def _optimizer(optimizer: keras.Optimizer) -> dict[str, Any]:
     fresh = int(optimizer.iterations) == 0
     for name, value in _flat(optimizer.get_config()).items():
         last = name.rpartition(".")[2]
-        if last != "name" and (fresh or last != "learning_rate"):
-            about[f"the optimizer's {name}"] = value
+        if last != "name":
+            about[f"the optimizer's {name}"] = value if fresh or last != "learning_rate" else ANY
     return about
 
 
