@@ -6,17 +6,18 @@ from keras.callbacks import Callback, EarlyStopping
 
 from keras_llm.classifier import Classifier, is_finished
 from keras_llm.runs import INTERRUPTED, LOG, Run
-from keras_llm.training import EpochCheckpoint, TrainingLog
+from keras_llm.training import Checkpoint, TrainingLog
 
 
 def stage_callbacks(
     run: Run, stage: str, early_stopping: EarlyStopping | None, classifier: Classifier | None
 ) -> list[Callback]:
     """See :meth:`keras_llm.runs.Run.callbacks`."""
-    checkpoint = EpochCheckpoint(run.checkpoint_path(stage), early_stopping)
+    identity = {} if classifier is None else {"tokenizer": classifier.tokenizer.fingerprint}
+    checkpoint = Checkpoint(run.checkpoint_folder(stage), identity=identity)
     stopping = [early_stopping] if early_stopping is not None else []
     log = TrainingLog(run.output / LOG, stage)
-    # The recorders come before the checkpoint: an epoch that is not recorded is one that a resume repeats.
+    # The loop calls the checkpoint last: an epoch that is not recorded is one that a resume repeats.
     return [*stopping, Recorder(run, stage, early_stopping, classifier), log, checkpoint]
 
 
@@ -42,6 +43,13 @@ class Recorder(Callback):
         rate = float(self.model.optimizer.learning_rate)
         seconds = round(time.perf_counter() - self.epoch_start, 2)
         self.run.add_row(stage=self.stage, epoch=epoch + 1, **numbers, learning_rate=f"{rate:.6g}", seconds=seconds)
+
+    def get_state(self) -> dict[str, float]:
+        """For a checkpoint inside an epoch: the seconds that it has taken."""
+        return {"seconds": time.perf_counter() - self.epoch_start}
+
+    def set_state(self, state: dict[str, float]) -> None:
+        self.epoch_start = time.perf_counter() - state["seconds"]
 
     def on_train_end(self, logs: dict | None = None) -> None:
         history = self.model.history

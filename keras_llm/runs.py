@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import shlex
+import shutil
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -212,10 +213,9 @@ class Run:
     def finish(self) -> None:
         """The run is complete: note it, and drop what only a resume would need."""
         self.write_about("done")
-        for file in (*self._unfinished().glob("*"), self.output / INTERRUPTED):
-            file.unlink(missing_ok=True)
+        (self.output / INTERRUPTED).unlink(missing_ok=True)
         if self._unfinished().exists():
-            self._unfinished().rmdir()
+            shutil.rmtree(self._unfinished())
         print(f"\nDone in {self._seconds() / 60:.1f} minutes. Figures, history and model: {self.output}")
 
     # --- how a run can end before that ----------------------------------------------------------------------------
@@ -262,8 +262,8 @@ class Run:
         """Write a whole file of the run, or none."""
         write_text(self.folder() / name, text)
 
-    def checkpoint_path(self, stage: str) -> Path:
-        return self._unfinished() / f"{stage}.npz"
+    def checkpoint_folder(self, stage: str) -> Path:
+        return self._unfinished() / stage
 
     def add_row(self, **row: Any) -> None:
         """Add a line to ``history.csv``; a line of the same stage and epoch is replaced."""

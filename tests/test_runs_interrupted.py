@@ -15,16 +15,16 @@ from tests.command_line import CHAPTER, Answer, about, environment, files_below,
 
 pytest_plugins = ["tests.command_line_fixtures"]
 RUN = ("run", CHAPTER, "--preset", "smoke", "--data", "reviews.csv", "--output", "mine")
-# keras-llm, but it stands still in the second epoch of a training until somebody stops it.
+# keras-llm, but it stands still in the third epoch of a training until somebody has sent the signals.
 STANDS_STILL = """
-import sys, time
+import sys
 from keras_llm import recorder
 from keras_llm.cli import main
 
 def stand_still(self, epoch, logs=None):
     if epoch == 2:
         print("standing still", flush=True)
-        time.sleep(120)
+        sys.stdin.readline()
 
 recorder.Recorder.on_epoch_begin = stand_still
 recorder.Recorder.epoch_start = 0.0
@@ -39,6 +39,7 @@ def stop(folder: Path, *signals: int) -> Answer:
         [sys.executable, "-c", STANDS_STILL, *RUN],
         cwd=folder,
         env=environment(folder / "home"),
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
@@ -50,7 +51,7 @@ def stop(folder: Path, *signals: int) -> Answer:
             break
     for number in signals:
         process.send_signal(number)
-    rest, err = process.communicate(timeout=120)
+    rest, err = process.communicate("\n", timeout=120)
     return Answer(process.returncode, out + rest, err)
 
 

@@ -11,7 +11,7 @@ import pytest
 from keras import callbacks
 
 from keras_llm.errors import InputError
-from keras_llm.training import EpochCheckpoint, TrainingLog, fit, logs, warmup_linear
+from keras_llm.training import Checkpoint, TrainingLog, fit, logs, warmup_linear
 from tests.examples import X, Y, perceptron
 
 GIVEN = {"batch_size": 8, "verbose": 0, "epochs": 3}  # 5 steps an epoch
@@ -84,7 +84,7 @@ def test_a_training_that_goes_on_leaves_the_log_of_one_that_was_never_stopped(wh
         for variable, value in zip((*model.variables, *model.optimizer.variables), start, strict=True):
             variable.assign(value)
         log = TrainingLog(tmp_path / f"{name}.jsonl", "second", every_steps=2)
-        checkpoint = EpochCheckpoint(tmp_path / f"{name}.npz")
+        checkpoint = Checkpoint(tmp_path / name)
         given = [log, checkpoint] if stop is None else [log, stop, checkpoint]
         if when == "before the log" and stop is not None:
             given = [stop, log, checkpoint]
@@ -144,7 +144,7 @@ def line(monkeypatch, capsys):
 
     def draw(verbose: int, seen=LOGS) -> str:
         monkeypatch.setattr(logs, "columns", lambda: 100)
-        progress = logs.Progress()
+        progress = logs.ProgressLine()
         progress.set_params({"verbose": verbose, "epochs": 3, "steps": 1000})
         progress.set_model(keras.Sequential())
         meter = type("Meter", (), {"laps": 0, "figures": lambda self, since: FIGURES})()

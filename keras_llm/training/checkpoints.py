@@ -1,81 +1,187 @@
-"""Going on after an interruption: the whole state of a training in one file, after each epoch."""
+"""Going on after an interruption, in the same bits: the whole state of a training, saved as it goes."""
 
 import json
+import math
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from keras.callbacks import Callback, EarlyStopping
+import tensorflow as tf
+from keras.callbacks import Callback
 
 from keras_llm.errors import InputError
+from keras_llm.training import storage
+from keras_llm.training.identity import difference, identity_of
+from keras_llm.training.state import Progress, capture, dataset_position, go_to, put_back
 
 
-class EpochCheckpoint(Callback):
-    """Save a training after each epoch and go on from there when it is started again.
+class Checkpoint(Callback):
+    """Save a training at each epoch's end and inside long epochs, and go on from there when it is started again.
 
-    The file holds weights, optimizer, random generators of dropout, the history so far and what early stopping
-    remembers, so that a resumed training ends in the same bits as one that was never stopped (batches of arrays are
-    shuffled from seed and epoch alone). It is replaced atomically: a kill leaves the file of the epoch before.
+    A training that was stopped or killed at any moment and is started again with the same folder ends in the same
+    bits, weights and history, as one that nobody stopped. Saved are the weights, the optimizer, the metrics, the random
+    generators, the place in the data, the history, and what Keras's callbacks remember, EarlyStopping with its best
+    weights among them; a callback of your own takes part with ``get_state()``, which gives a dict of JSON values
+    and lists of arrays, and ``set_state(dict)``. A ``tf.data.Dataset`` goes on exactly if its order follows from
+    its seeds.
+
+    The first Ctrl-C or SIGTERM stops the training after the running program, with a checkpoint, by
+    KeyboardInterrupt; a second one stops at once. A full disk costs a checkpoint, not the training.
 
     Args:
-        path: the file, for instance ``unfinished/document.npz``. Remove it when the training is done.
-        early_stopping: the training's EarlyStopping, if it has one; it must stand before this callback.
+        folder: for the checkpoints of this one training; made if need be. Each is a folder ``step-00001234``
+            (``step-00001280-epoch-2`` at an epoch's end) with ``arrays.npz``, ``state.json`` and ``manifest.json``, the
+            size and SHA-256 of each file. Remove the folder to start the training anew.
+        every_steps: save inside an epoch, at the end of the first program at least so many steps after the last save.
+        every_minutes: the same in minutes of 60 seconds; None saves only by steps and epochs.
+        keep: how many of the last checkpoints stay.
+        monitor: the log whose best checkpoint stays too; ``best.json`` names it. Epochs without that log have no best.
+        mode: whether the best ``monitor`` is the smallest, "min", or the largest, "max".
+        identity: what else a resume must agree in, as JSON values; for instance a tokenizer's fingerprint.
 
     Raises:
-        InputError: when the file belongs to another model, optimizer or early stopping, or is damaged.
+        InputError: when the folder cannot be written, no checkpoint in it is whole, or they are of another training:
+            other variables, optimizer, data, settings or identity; the first difference is named. Another number of
+            epochs is fine.
 
     Example:
-        >>> stop = EarlyStopping(patience=2, restore_best_weights=True)
-        >>> fit(model, data, callbacks=[stop, EpochCheckpoint("training.npz", stop)])  # doctest: +SKIP
+        >>> fit(model, data, callbacks=[Checkpoint("unfinished", every_minutes=5)])  # doctest: +SKIP
     """
 
-    def __init__(self, path: str | Path, early_stopping: EarlyStopping | None = None) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        every_steps: int | None = None,
+        every_minutes: float | None = 10.0,
+        keep: int = 3,
+        monitor: str = "val_loss",
+        mode: str = "min",
+        identity: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__()
-        self.path, self.early_stopping = Path(path), early_stopping
-        self.history: dict[str, list[float]] = {}
+        if keep < 1 or mode not in ("min", "max") or (every_steps is not None and every_steps < 1):
+            raise ValueError("keep and every_steps are at least 1, and mode is 'min' or 'max'.")
+        self.folder, self.every_steps, self.every_minutes, self.keep = Path(folder), every_steps, every_minutes, keep
+        self.monitor, self.mode = monitor, mode
+        self.identity = dict(identity or {})
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        self.history = {}
-        if self.path.exists():
-            self._restore()
+        if "training" not in self.params:
+            raise ValueError("Checkpoint works with keras_llm.training.fit: model.fit does not say where it is.")
+        self.progress: Progress = self.params["training"]
+        self.best: dict[str, Any] | None = None
+        self.resumed: storage.Saved | None = None
+        self.failed = self.lost = False
+        about = identity_of(self.model, self.progress, self.identity)
+        self.about = json.loads(json.dumps(about, default=str))  # as it will be read back
+        storage.prepare(self.folder)
+        saved = storage.latest(self.folder)
+        if saved is None:
+            self._note_positions()
+        else:
+            self._restore(saved)
+        self._saved_now()
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        if self.resumed is not None and self.progress.step:
+            # Other callbacks have begun an epoch that had begun already, and changed the learning rate for instance.
+            put_back(self.model, self.progress, self.resumed.state, self.resumed.arrays)
+        self.resumed = None
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        progress = self.progress
+        if self.model.stop_training or progress.step == progress.feeds["training"].num_batches:
+            return  # the epoch's end is near and saves more
+        if not np.isfinite((logs or {}).get("loss", 0.0)):
+            return  # the loop says so; nobody wants to go on from here
+        due = self.every_steps is not None and progress.total - self.saved_step >= self.every_steps
+        due |= self.every_minutes is not None and time.monotonic() - self.saved_time >= 60 * self.every_minutes
+        if (due or progress.interrupted) and self.positions is not None:
+            self._save(storage.name_of(progress.total))
+        if progress.interrupted:
+            raise KeyboardInterrupt
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        for name, value in (logs or {}).items():
-            self.history.setdefault(name, []).append(np.asarray(value).tolist())
-        arrays = {f"model_{i}": np.array(v) for i, v in enumerate(self.model.variables)}
-        arrays |= {f"optimizer_{i}": np.array(v) for i, v in enumerate(self.model.optimizer.variables)}
-        state = {"epoch": epoch + 1, "history": self.history, "stopped": self.model.stop_training}
-        stop = self.early_stopping
-        if stop is not None:
-            state["early_stopping"] = {name: getattr(stop, name) for name in ("wait", "best", "best_epoch")}
-            arrays |= {f"best_{i}": array for i, array in enumerate(stop.best_weights or [])}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_suffix(".partial.npz")
-        np.savez(partial, state=json.dumps(state, default=float), **arrays)
-        partial.replace(self.path)
+        name, value = storage.name_of(self.progress.total, epoch + 1), (logs or {}).get(self.monitor, math.nan)
+        sign = 1 if self.mode == "min" else -1
+        best = self.best
+        if math.isfinite(value) and (best is None or sign * value < sign * best["value"]):
+            best = {"checkpoint": name, "monitor": self.monitor, "value": float(value)}
+        self._note_positions()
+        self._save(name, best)
+        if self.progress.interrupted:
+            raise KeyboardInterrupt
 
-    def _restore(self) -> None:
-        variables = [*self.model.variables, *self.model.optimizer.variables]
-        names = [f"model_{i}" for i in range(len(self.model.variables))]
-        names += [f"optimizer_{i}" for i in range(len(self.model.optimizer.variables))]
+    def _saved_now(self) -> None:
+        self.saved_step, self.saved_time = self.progress.total, time.monotonic()
+
+    def _save(self, name: str, best: dict[str, Any] | None = None) -> None:
+        best = best or self.best
+        state, arrays = capture(self.model, self.progress)
+        state |= {"about": self.about, "best": best}
+        positions = self.positions or {}
+        files = {f"{kind}.{file}": content for kind, each in positions.items() for file, content in each.items()}
         try:
-            with np.load(self.path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            state = json.loads(str(arrays.pop("state")))
-        except Exception as error:  # a zip file breaks in many ways
-            raise InputError(f"{self.path} is damaged ({error}): remove it to start this training anew.") from error
-        shapes = {name: tuple(v.shape) for name, v in zip(names, variables, strict=True)}
-        other_shapes = shapes != {name: a.shape for name, a in arrays.items() if not name.startswith("best_")}
-        if other_shapes or (self.early_stopping is not None and "early_stopping" not in state):
-            raise InputError(f"{self.path} belongs to another training: remove it, or choose another output folder.")
-        for name, variable in zip(names, variables, strict=True):
-            variable.assign(arrays[name])
-        self.history = state["history"]
-        self.model.history.history = {name: list(values) for name, values in self.history.items()}
-        self.model._initial_epoch = state["epoch"]
-        self.model.stop_training = state["stopped"]
-        stop = self.early_stopping
-        if stop is not None:
-            for name, value in state["early_stopping"].items():
-                setattr(stop, name, value)
-            best = [arrays[f"best_{i}"] for i in range(sum(name.startswith("best_") for name in arrays))]
-            stop.best_weights = best or None
+            storage.write(self.folder, name, arrays, state, files)
+            self.best = best
+            storage.tidy(self.folder, name, self.keep, best)
+            self.failed = False
+        except OSError as error:
+            self._warn(error)
+        self._saved_now()
+
+    def _warn(self, error: OSError) -> None:
+        if not self.failed:  # once for a disk that stays full
+            print(
+                f"Warning: no checkpoint could be written into {self.folder} ({error.strerror or error}): the training "
+                "goes on, and tries again later."
+            )
+        self.failed = True
+
+    def _note_positions(self) -> None:
+        """Where the next pass over each Dataset begins; None when that of the training data cannot be saved."""
+        feeds = self.progress.feeds
+        self.positions: dict[str, dict[str, bytes]] | None = {}
+        try:
+            for kind in feeds:
+                self.positions[kind] = dataset_position(feeds[kind])
+        except tf.errors.OpError as error:
+            if "training" in self.positions:
+                return  # the validation data begins anew, in any order
+            self.positions = None
+            if not self.lost:
+                print(
+                    "Warning: the place in this Dataset cannot be saved: checkpoints come at the end of epochs only, "
+                    "and a resume begins a new pass, which may be in another order "
+                    f"({str(error).strip().splitlines()[0]})."
+                )
+            self.lost = True
+
+    def _restore(self, saved: storage.Saved) -> None:
+        found = difference(self.about, saved.state["about"])
+        if found is not None:
+            raise InputError(
+                f"The checkpoints in {self.folder} are of another training: {found}; go on with the same, or give "
+                "another folder."
+            )
+        self.about = saved.state["about"]
+        self._note_positions()
+        for kind, feed in self.progress.feeds.items():
+            start = f"{kind}."
+            files = {n.removeprefix(start): content for n, content in saved.files.items() if n.startswith(start)}
+            if files:
+                try:
+                    go_to(feed, files)
+                except (tf.errors.OpError, AssertionError, ValueError) as error:
+                    raise InputError(
+                        f"The checkpoints in {self.folder} are of another training: the {kind} Dataset is built in "
+                        "another way here; build the same, or give another folder."
+                    ) from error
+                self.positions = {**(self.positions or {}), kind: files}
+        put_back(self.model, self.progress, saved.state, saved.arrays)
+        self.resumed, self.best = saved, saved.state["best"]
+        try:
+            storage.tidy(self.folder, saved.path.name, self.keep, self.best)
+        except OSError as error:
+            self._warn(error)

@@ -1,5 +1,6 @@
 """What the loop eats: stacks of batches of one shape, from arrays or from a ``tf.data.Dataset``."""
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -46,6 +47,7 @@ class Feed:
         if isinstance(data, list):
             raise ValueError("Give the data as a tuple, (x, y), not as a list.")
         self.shuffle_seed, self.batch_size, self.class_weight = shuffle_seed, batch_size, class_weight
+        self._next_pass: Iterator | None = None
         if isinstance(data, tf.data.Dataset):
             if sample_weight is not None:
                 raise ValueError("A Dataset carries its own sample weights: yield (x, y, sample_weight).")
@@ -77,16 +79,17 @@ class Feed:
             return batch
         raise ValueError(NO_ROWS)
 
-    def stacks(self, epoch: int, capacity: int, steps_wanted) -> Iterator[Stack]:
+    def stacks(self, epoch: int, capacity: int, steps_wanted, start: int = 0) -> Iterator[Stack]:
         """The batches of an epoch, in order, in stacks.
 
         Args:
             epoch: number of the epoch; it decides the shuffling.
             capacity: batches that a stack has room for.
             steps_wanted: function without arguments that says how many batches to put into the next stack.
+            start: batches to leave out at the beginning.
         """
         waiting: list[Any] = []
-        for batch in self.batches(epoch):
+        for batch in self.batches(epoch, start):
             if waiting and (len(waiting) >= steps_wanted() or shapes(batch) != shapes(waiting[0])):
                 yield stacked(waiting, capacity)
                 waiting = []
@@ -94,18 +97,25 @@ class Feed:
         if waiting:
             yield stacked(waiting, capacity)
 
-    def batches(self, epoch: int) -> Iterator[Any]:
-        """The batches of an epoch, in order, as tuples ``(x[, y[, sample_weight]])``."""
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Any]:
+        """The batches of an epoch from number ``start`` on, in order, as tuples ``(x[, y[, sample_weight]])``."""
         if self.dataset is not None:
-            for batch in self.dataset.as_numpy_iterator():
+            batches, self._next_pass = self.iterator(), None
+            for batch in itertools.islice(batches, start, None):
                 yield self._weighted(batch if isinstance(batch, tuple) else (batch,))
             return
         order = np.arange(self.num_rows)
         if self.shuffle_seed is not None:
             np.random.default_rng((self.shuffle_seed, epoch)).shuffle(order)
-        for start in range(0, self.num_rows, self.batch_size):
-            rows = order[start : start + self.batch_size]
+        for row in range(start * self.batch_size, self.num_rows, self.batch_size):
+            rows = order[row : row + self.batch_size]
             yield tree.map_structure(lambda array: array[rows], self.arrays)  # noqa: B023
+
+    def iterator(self) -> Iterator:
+        """The next pass over the Dataset, from which nothing was drawn: a checkpoint saves and sets its state."""
+        if self._next_pass is None:
+            self._next_pass = self.dataset.as_numpy_iterator()
+        return self._next_pass
 
     def _weighted(self, parts: tuple) -> tuple:
         if self.class_weight is None:

@@ -120,7 +120,7 @@ class TrainingLog(Callback):
         return seconds
 
 
-class Progress(ProgbarLogger):
+class ProgressLine(ProgbarLogger):
     """Keras's progress bar, as a line with the loop's own figures; ``fit`` adds it unless ``verbose=0``.
 
     With ``verbose=1`` the line moves while an epoch runs. What does not fit into the terminal's width goes into a

@@ -7,6 +7,7 @@ history = fit(model, (x_train, y_train), validation_data=(x_val, y_val), epochs=
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import keras
@@ -16,12 +17,15 @@ from keras import tree
 from keras.callbacks import Callback, CallbackList
 
 from keras_llm.errors import WorkError
+from keras_llm.training.checkpoints import Checkpoint
 from keras_llm.training.distributed import DistributedPrograms, programs_for, take_over
 from keras_llm.training.feed import NO_ROWS, Feed, stack_capacity
-from keras_llm.training.logs import Progress, TrainingLog
+from keras_llm.training.interrupts import first_signal_waits
+from keras_llm.training.logs import ProgressLine, TrainingLog
 from keras_llm.training.meter import Meter
 from keras_llm.training.program import Programs
 from keras_llm.training.schedules import rate_of_step
+from keras_llm.training.state import Progress
 
 MOST_STEPS = 128  # in one program: more would not be faster, and progress would come too rarely
 SECONDS_A_PROGRAM = 0.5  # how long one call should take, so that the progress bar moves and Ctrl-C is heard
@@ -75,6 +79,7 @@ def fit(
 
     Raises:
         ValueError: when the model is not compiled or the data cannot be batched.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM; with a :class:`~keras_llm.training.Checkpoint`, when it is written.
         WorkError: when the loss is no longer finite, or XLA cannot compile a step. ``model.history`` keeps the
             epochs that were finished.
 
@@ -89,11 +94,14 @@ def fit(
     model._symbolic_build(data_batch=first)  # what model.fit calls: weights, metrics and optimizer slots
     programs = programs_for(model, jit_compile)
     callbacks = list(callbacks)
+    feeds = {"training": feed} if validation is None else {"training": feed, "validation": validation}
+    settings = {"batch_size": batch_size, "seed": seed, "shuffle": shuffle, "jit_compile": jit_compile}
+    progress = Progress(feeds, settings, epoch=initial_epoch)
     pace = Pace(steps_per_program, first, feed.num_batches, callbacks)
     if verbose == "auto":
         verbose = 1 if sys.stdout.isatty() or (keras.utils.is_interactive_logging_enabled() and in_notebook()) else 2
     if verbose and not any(isinstance(callback, keras.callbacks.ProgbarLogger) for callback in callbacks):
-        callbacks.append(Progress())
+        callbacks.append(ProgressLine())
     calls = CallbackList(
         callbacks,
         add_history=True,
@@ -101,70 +109,83 @@ def fit(
         verbose=verbose,
         epochs=epochs,
         steps=feed.num_batches,
+        training=progress,
     )
+    # A checkpoint holds what all others have made of the step or epoch, so it comes after them.
+    calls.callbacks.sort(key=lambda callback: isinstance(callback, Checkpoint))
+    progress.callbacks = calls.callbacks
+    can_save = any(isinstance(callback, Checkpoint) for callback in calls.callbacks)
     history = model.history
     history.program = {"jit_compile": jit_compile, "steps_per_program": 0, "traces": 0, "compile_seconds": 0.0}
     shown = bool(verbose) or any(isinstance(callback, TrainingLog) for callback in callbacks)
     history.meter = meter = Meter(model.compute_dtype, lambda specs: programs.flops("train", specs), shown)
     model.stop_training, model._initial_epoch = False, None
-    calls.on_train_begin()
-    # EpochCheckpoint and BackupAndRestore say by `_initial_epoch` how far the training that they restored had come.
-    if model._initial_epoch and history.history:
-        history.epoch = list(range(model._initial_epoch))
-    epoch_logs: dict[str, Any] = {}
-    initial_epoch = model._initial_epoch or initial_epoch
-    if isinstance(programs, DistributedPrograms):
-        given = {"epochs": (initial_epoch, epochs), "batch_size": batch_size, "shuffle": shuffle, "seed": seed}
-        data = (first, -1 if feed.num_batches is None else feed.num_batches)
-        programs.agree({**given, "jit_compile": jit_compile, "train": data})
-        history.program["replicas"] = programs.num_replicas
-    for epoch in range(initial_epoch, epochs):
-        if model.stop_training:
-            break
-        model.reset_metrics()
-        calls.on_epoch_begin(epoch)
-        epoch_logs = _train_epoch(model, programs, feed, epoch, pace, meter, calls)
-        if validation is not None and epoch_logs:
-            scores = _evaluate(model, programs, validation, calls)
-            epoch_logs |= {f"val_{name}": value for name, value in scores.items()}
-        history.program |= {
-            "steps_per_program": pace.most,
-            "traces": programs.traces["train"],
-            "compile_seconds": round(programs.compile_seconds, 2),
-            **meter.figures(),
-        }
-        calls.on_epoch_end(epoch, epoch_logs)
-    if isinstance(model.optimizer, keras.optimizers.Optimizer) and epochs > 0:
-        model.optimizer.finalize_variable_values(model.trainable_variables)
-    calls.on_train_end(epoch_logs)
+    with first_signal_waits(progress) if can_save else nullcontext():
+        calls.on_train_begin()
+        # A Checkpoint sets `progress` to where the training was; BackupAndRestore says its epoch by `_initial_epoch`.
+        first_epoch = model._initial_epoch or progress.epoch
+        if isinstance(programs, DistributedPrograms):
+            given = {"epochs": (first_epoch, epochs), "batch_size": batch_size, "shuffle": shuffle, "seed": seed}
+            data = (first, -1 if feed.num_batches is None else feed.num_batches)
+            programs.agree({**given, "jit_compile": jit_compile, "train": data})
+            history.program["replicas"] = programs.num_replicas
+        epoch_logs: dict[str, Any] = {}
+        for epoch in range(first_epoch, epochs):
+            if model.stop_training:
+                break
+            if epoch != progress.epoch:
+                progress.begin(epoch)
+            model.reset_metrics()
+            calls.on_epoch_begin(epoch)
+            epoch_logs = _train_epoch(model, programs, feed, progress, pace, meter, calls)
+            if validation is not None and epoch_logs:
+                scores = _evaluate(model, programs, validation, calls)
+                epoch_logs |= {f"val_{name}": value for name, value in scores.items()}
+            history.program |= {
+                "steps_per_program": pace.most,
+                "traces": programs.traces["train"],
+                "compile_seconds": round(programs.compile_seconds, 2),
+                **meter.figures(),
+            }
+            progress.begin(epoch + 1)
+            calls.on_epoch_end(epoch, epoch_logs)
+        if isinstance(model.optimizer, keras.optimizers.Optimizer) and epochs > 0:
+            model.optimizer.finalize_variable_values(model.trainable_variables)
+        calls.on_train_end(epoch_logs)
     return history
 
 
 def _train_epoch(
-    model: keras.Model, programs: Programs, feed: Feed, epoch: int, pace: "Pace", meter: Meter, calls: CallbackList
+    model: keras.Model,
+    programs: Programs,
+    feed: Feed,
+    progress: Progress,
+    pace: "Pace",
+    meter: Meter,
+    calls: CallbackList,
 ) -> dict[str, Any]:
-    step, logs, asked = 0, {}, time.perf_counter()
-    for stack in feed.stacks(epoch, pace.capacity, pace.steps):
+    """The rest of the epoch under way; the logs of its last step."""
+    asked = time.perf_counter()
+    for stack in feed.stacks(progress.epoch, pace.capacity, pace.steps, progress.step):
         waited = time.perf_counter() - asked
-        calls.on_train_batch_begin(step)
+        calls.on_train_batch_begin(progress.step)
         table, seconds = programs.run("train", stack)
         pace.tell(stack.steps, seconds)
         meter.tell(stack, seconds, waited)
-        step += stack.steps
-        logs = last(table)
-        calls.on_train_batch_end(step - 1, logs)
+        progress.advance(stack.steps, last(table))
+        calls.on_train_batch_end(progress.step - 1, progress.logs)
         if model.stop_training:
             break
         bad = np.flatnonzero(~np.isfinite(table["loss"])) if "loss" in table else []
         if len(bad):
-            first = step - stack.steps + int(bad[0]) + 1
+            first, before = progress.step - stack.steps + int(bad[0]) + 1, int(model.optimizer.iterations) - stack.steps
             raise WorkError(
-                f"The loss became {table['loss'][bad[0]]} at step {first} of epoch {epoch + 1}, with learning rate "
-                f"{rate_of_step(model.optimizer, int(model.optimizer.iterations) - stack.steps + int(bad[0])):.3g}: "
-                "lower the learning rate, or clip the gradients (global_clipnorm=1.0)."
+                f"The loss became {table['loss'][bad[0]]} at step {first} of epoch {progress.epoch + 1}, with learning "
+                f"rate {rate_of_step(model.optimizer, before + int(bad[0])):.3g}: lower the learning rate, or clip the "
+                "gradients (global_clipnorm=1.0)."
             )
         asked = time.perf_counter()
-    return logs
+    return progress.logs
 
 
 def evaluate(
@@ -284,8 +305,8 @@ def last(table: dict[str, np.ndarray]) -> dict[str, Any]:
 
 def sees_each_batch(callback: Callback) -> bool:
     """Whether a callback does something of its own with each training batch."""
-    if isinstance(callback, keras.callbacks.TerminateOnNaN | keras.callbacks.ProgbarLogger | TrainingLog):
-        return False  # the mean loss stays NaN, and a line may come at the end of a program
+    if isinstance(callback, keras.callbacks.TerminateOnNaN | keras.callbacks.ProgbarLogger | TrainingLog | Checkpoint):
+        return False  # the mean loss stays NaN, and a line or a checkpoint may come at the end of a program
     if isinstance(callback, keras.callbacks.ModelCheckpoint | keras.callbacks.BackupAndRestore):
         return callback.save_freq != "epoch"
     if isinstance(callback, keras.callbacks.TensorBoard):
