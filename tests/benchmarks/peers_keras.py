@@ -1,10 +1,11 @@
 """The workloads as a student writes them in Keras: ready layers and ``Model.fit``, op by op and under XLA.
 
-keras_hub's TransformerEncoder and TransformerDecoder fit no workload: they have biases everywhere, and their one dropout
-rate holds for the attention probabilities too. So the blocks here are made of Keras's own layers, which also lets
-MultiHeadAttention take its fused path. Embeddings and positions are keras_hub's.
+keras_hub's TransformerEncoder and TransformerDecoder fit no workload: they have biases everywhere, and their one
+dropout rate holds for the attention probabilities too. So the blocks here are made of Keras's own layers, which also
+lets MultiHeadAttention take its fused path. Embeddings and positions are keras_hub's.
 """
 
+import time
 from collections.abc import Callable
 
 import keras
@@ -23,30 +24,58 @@ VARIANTS = {
 VECTORS = ("bias", "beta", "gamma")  # by name: attention's biases are stored as (heads, head_dim)
 
 
-def prepare(name: str, variant: str) -> tuple[Callable[[], float], int]:
-    """Build a workload's network from seed 0; sets Keras's global dtype policy.
+def prepare(name: str, variant: str) -> tuple[Callable[[], dict], int]:
+    """Build a workload's network from seed 0; see ``tests.benchmarks.worker``.
 
     Args:
         name: key of ``WORKLOADS``.
         variant: key of ``VARIANTS``.
-
-    Returns:
-        A function that trains for one round and gives the loss that ``fit`` reports, the mean of the last epoch, and
-        the number of trainable parameters.
     """
+    # "auto" would mean op by op on a machine without a GPU.
+    model = compiled(name, NETWORKS[name], variant, jit_compile=variant.startswith("fit_jit"))
+    work, (x, y) = WORKLOADS[name], workloads.batches(name)
+
+    def run() -> dict:
+        clock, start = StepClock(), time.perf_counter()
+        options = {"batch_size": work.batch, "epochs": work.epochs(len(y)), "shuffle": False, "verbose": 0}
+        history = model.fit(x, y, callbacks=[clock], **options)
+        # Where passes over the data are what is timed, what comes between them belongs to it.
+        seconds = time.perf_counter() - start if options["epochs"] > 1 else clock.seconds
+        return {"seconds": seconds, "loss": history.history["loss"][-1]}
+
+    return run, parameters(model)
+
+
+class StepClock(keras.callbacks.Callback):
+    """The time from the first step's begin to the last step's end, input pipeline included.
+
+    The end of each ``Model.fit`` waits for a thread of TensorFlow that tunes the input pipeline and sleeps meanwhile:
+    whole calls take multiples of 1.27 s, which a long training never notices. So the whole call is no measure.
+    """
+
+    def on_train_begin(self, logs=None) -> None:
+        self.start = None
+
+    def on_train_batch_begin(self, batch, logs=None) -> None:
+        self.start = self.start or time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None) -> None:
+        self.seconds = time.perf_counter() - self.start
+
+
+def compiled(
+    name: str, network: Callable[[Workload], keras.Model], variant: str, jit_compile: bool = False
+) -> keras.Model:
+    """The network with the workload's optimizer and loss, from seed 0; sets Keras's global dtype policy."""
     keras.config.set_dtype_policy("mixed_bfloat16" if variant.endswith("bfloat16") else "float32")
     keras.utils.set_random_seed(0)
-    work, (x, y) = WORKLOADS[name], workloads.batches(name)
-    model = NETWORKS[name](work)
-    # "auto" would mean op by op on a machine without a GPU.
-    model.compile(optimizer_of(name, model), loss_of(name), jit_compile=variant.startswith("fit_jit"))
-    epochs = work.steps * work.batch // len(y)
+    model = network(WORKLOADS[name])
+    model.compile(optimizer_of(name, model), loss_of(name), jit_compile=jit_compile)
+    return model
 
-    def run() -> float:
-        history = model.fit(x, y, batch_size=work.batch, epochs=epochs, shuffle=False, verbose=0)
-        return history.history["loss"][-1]
 
-    return run, sum(variable.value.shape.num_elements() for variable in model.trainable_variables)
+def parameters(model: keras.Model) -> int:
+    return sum(variable.value.shape.num_elements() for variable in model.trainable_variables)
 
 
 def perceptron(work: Workload) -> keras.Model:
@@ -55,11 +84,11 @@ def perceptron(work: Workload) -> keras.Model:
     return keras.Model({"x": x}, layers.Dense(1, activation="sigmoid")(hidden))
 
 
-def lstm(work: Workload) -> keras.Model:
+def lstm(work: Workload, layer: type[layers.Layer] = layers.LSTM) -> keras.Model:
     ids = token_input("token_ids", work)
     x = layers.Embedding(work.vocabulary, work.width)(ids)  # (batch, time, width)
-    x = layers.LSTM(work.hidden, return_sequences=True)(x)
-    x = layers.LSTM(work.hidden)(x)  # (batch, hidden)
+    x = layer(work.hidden, return_sequences=True)(x)
+    x = layer(work.hidden)(x)  # (batch, hidden)
     return keras.Model({"token_ids": ids}, layers.Dense(1, activation="sigmoid")(x))
 
 

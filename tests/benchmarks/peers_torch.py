@@ -5,6 +5,7 @@ B = batch, T = length, S = length of the source, W = width, H = heads, K = width
 
 import math
 import os
+import time
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from tests.benchmarks import workloads
 from tests.benchmarks.workloads import WORKLOADS, Workload
 
+torch.set_num_threads(os.cpu_count() or 1)
 VARIANTS = {
     "eager": "PyTorch",
     "compile": "PyTorch, torch.compile",
@@ -217,24 +219,22 @@ def rounds_data(name: str) -> list[dict[str, Tensor]]:
     return [{key: array[row] for key, array in arrays.items()} for row in rows]
 
 
-def prepare(name: str, variant: str) -> tuple[Callable[[], float], int]:
-    """Build a workload's network from seed 0.
+def prepare(name: str, variant: str) -> tuple[Callable[[], dict], int]:
+    """Build a workload's network from seed 0; see ``tests.benchmarks.worker``.
 
     Args:
         name: key of ``WORKLOADS``.
         variant: key of ``VARIANTS``.
-
-    Returns:
-        A function that trains for one round and gives the last step's loss, and the number of trainable parameters.
     """
-    torch.set_num_threads(os.cpu_count() or 1)
     torch.manual_seed(0)
     model, low_precision = build(name), variant.endswith("bfloat16")
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer, steps = optimizer_of(name, parameters), rounds_data(name)
     network = torch.compile(model) if variant.startswith("compile") else model
+    last_pass = len(steps) // WORKLOADS[name].epochs(len(workloads.batches(name)[1]))
 
-    def run() -> float:
+    def run() -> dict:
+        losses, start = [], time.perf_counter()
         for batch in steps:
             with torch.autocast("cpu", torch.bfloat16, enabled=low_precision):
                 loss = network(**batch)
@@ -243,6 +243,19 @@ def prepare(name: str, variant: str) -> tuple[Callable[[], float], int]:
             if name.startswith("gpt"):
                 nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
-        return loss.item()
+            losses.append(loss.detach())
+        seconds = time.perf_counter() - start
+        return {"seconds": seconds, "loss": torch.stack(losses[-last_pass:]).mean().item()}
 
     return run, sum(p.numel() for p in parameters)
+
+
+def peak(dtype: str) -> float:
+    """Operations a second of PyTorch's own matrix product, as ``keras_llm.training.peak`` measures TensorFlow's."""
+    factor, times = torch.randn(2048, 2048).to(getattr(torch, dtype)), []
+    factor @ factor
+    while len(times) < 2 or sum(times) < 0.4:
+        start = time.perf_counter()
+        factor @ factor
+        times.append(time.perf_counter() - start)
+    return 2 * 2048**3 / min(times)

@@ -44,6 +44,10 @@ class Workload:
         """Tokens a step, padding included; of the target only, for an encoder-decoder."""
         return self.batch * self.length
 
+    def epochs(self, rows: int) -> int:
+        """Passes over the data in a round, when the data has ``rows`` rows."""
+        return self.steps * self.batch // rows
+
 
 WORKLOADS = {
     # D1, section 5: 2-10-1, ReLU and sigmoid, biases, binary cross-entropy, SGD 0.01; 100 epochs of three points.
