@@ -1,8 +1,8 @@
 """The workloads as a student writes them in Keras: ready layers and ``Model.fit``, op by op and under XLA.
 
 keras_hub's TransformerEncoder and TransformerDecoder fit no workload: they have biases everywhere, and their one
-dropout rate holds for the attention probabilities too. So the blocks here are made of Keras's own layers, which also
-lets MultiHeadAttention take its fused path. Embeddings and positions are keras_hub's.
+dropout rate holds for the attention probabilities too. So the blocks here are made of Keras's own layers, which lets
+MultiHeadAttention take its fused path as well. Embeddings and positions are keras_hub's.
 """
 
 import time
