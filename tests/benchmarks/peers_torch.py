@@ -145,9 +145,9 @@ class Translator(nn.Module):
 
 
 def sinusoids(length: int, width: int) -> Tensor:
-    """Vaswani et al. 2017, section 3.5, sines first and cosines after them: ``(length, width)``."""
+    """Vaswani et al. 2017, section 3.5, sines at even places, cosines at odd ones: ``(length, width)``."""
     angles = torch.arange(length)[:, None] * 10_000 ** (-torch.arange(0, width, 2) / width)
-    return torch.cat([angles.sin(), angles.cos()], dim=-1)
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
 
 
 class LSTMClassifier(nn.Module):

@@ -24,7 +24,7 @@ class Row:
         peer, variant, title: which one; ``title`` is what the table calls it.
         parameters: number of trainable parameters.
         warm_up: answers of the rounds that do not count; the first of them compiles.
-        rounds: answers of the timed rounds: ``seconds``, ``wall``, ``loss``, ``memory_gb`` and, of some, ``parts``.
+        rounds: answers of the timed rounds: ``seconds``, ``loss``, ``memory_gb`` and, of some, ``parts``.
     """
 
     peer: str
@@ -48,9 +48,14 @@ class Row:
         return statistics.median(self.seconds)
 
     @property
+    def loss(self) -> float:
+        """Of the last timed round."""
+        return self.rounds[-1]["loss"]
+
+    @property
     def compile_seconds(self) -> float:
-        """How much longer the first call took than the later ones."""
-        return self.warm_up[0]["wall"] - statistics.median(answer["wall"] for answer in self.rounds)
+        """How much longer the first round took than the later ones."""
+        return max(0.0, self.warm_up[0]["seconds"] - self.median)
 
 
 class WorkerFailed(Exception):

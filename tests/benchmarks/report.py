@@ -64,8 +64,9 @@ def markdown(result: Result) -> str:
         f"Each row ran in a process of its own, in turns with the others; {result.warm_up} warm-up rounds do not "
         "count. Medians, smallest to largest in brackets. *Ours is faster by*: the median of the ratios round by "
         "round, to our fastest row (1.00). *Share of peak*: operations in matrix products, over the peak of the row's "
-        "precision. *First call*: how much longer it took than the later ones, so compiling. *Loss*: mean of the last "
-        "pass over the data in the last round; each library draws its own initial weights and dropout.",
+        "precision. *First call*: how much longer the first round took than the later ones, so compiling. *Loss*: mean "
+        "of the last pass over the data in the last round; *beside ours*: its difference from that of our fastest row. "
+        "Each library draws its own initial weights and dropout.",
         "",
         *peaks(result),
         "",
@@ -99,8 +100,9 @@ def table(name: str, rows: list[Row], peak: dict[str, float]) -> list[str]:
         "",
         f"{counts}.",
         "",
-        f"| | step, ms | {unit} | ours is faster by | share of peak | first call, s | memory, GB | loss |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
+        f"| | step, ms | {unit} | ours is faster by | share of peak | first call, s | memory, GB | loss | "
+        "beside ours |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for row in sorted(rows, key=lambda row: row.median):
         cells = [
@@ -111,7 +113,8 @@ def table(name: str, rows: list[Row], peak: dict[str, float]) -> list[str]:
             f"{share_of_peak(name, row, peak):.1%}",
             f"{row.compile_seconds:.1f}",
             f"{row.rounds[-1]['memory_gb'] or 0:.1f}",
-            f"{row.rounds[-1]['loss']:.4f}",
+            f"{row.loss:.4f}",
+            f"{row.loss / mine.loss - 1:+.1%}" if mine else "–",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
@@ -123,7 +126,7 @@ def spread(values: list[float]) -> str:
 
 
 def short(value: float) -> str:
-    digits = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 4
+    digits = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 0.1 else 4
     return f"{value:.{digits}f}"
 
 
@@ -190,5 +193,7 @@ def picture(result: Result, file: Path) -> None:
         axis.tick_params(axis="y", length=0, labelsize=9)
         axis.set_xlim(0, 1.12 * max(speeds))
         axis.set_title(WORKLOADS[name].title, loc="left")
+        for label, row in zip(axis.get_yticklabels(), rows, strict=True):
+            label.set_fontweight("bold" if row is mine else "normal")
     axes[-1].set_xlabel("speed beside our fastest row (higher is better)")
     style.save(style.finish(figure, "Training speed, side by side in one run"), file)

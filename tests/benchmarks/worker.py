@@ -18,7 +18,6 @@ import importlib
 import json
 import os
 import sys
-import time
 
 from keras_llm import machine
 from tests.benchmarks.workloads import WORKLOADS
@@ -42,9 +41,7 @@ def main(peer: str, variant: str = "", workload: str = "") -> None:
     run, parameters = module.prepare(workload, variant)
     answer(parameters=parameters)
     for _ in sys.stdin:  # blocks without work, so that a waiting worker takes nothing from the one whose turn it is
-        start = time.perf_counter()
-        result = run()
-        answer(wall=time.perf_counter() - start, memory_gb=machine.peak_memory_gb(), **result)
+        answer(**run(), memory_gb=machine.peak_memory_gb())
 
 
 if __name__ == "__main__":
