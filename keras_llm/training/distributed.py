@@ -5,7 +5,6 @@ outside XLA; a second compiled program, the same everywhere, updates weights and
 """
 
 import json
-import math
 import os
 import time
 import zlib
@@ -19,7 +18,8 @@ from keras import tree
 
 from keras_llm.errors import InputError, WorkError
 from keras_llm.training.feed import Stack
-from keras_llm.training.program import Programs, programs_of
+from keras_llm.training.program import Programs, programs_of, way_to_compile
+from keras_llm.training.step import gradient_of
 
 SEED_STRIDE = 0x9E3779B9  # odd: the random generators of 2³² replicas begin at different seeds
 LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.InternalError, tf.errors.CancelledError)
@@ -61,10 +61,11 @@ def multi_worker_strategy() -> tf.distribute.MultiWorkerMirroredStrategy:
         raise InputError(f"TF_CONFIG: cannot listen at {address} ({error.message}): choose a free port.") from error
 
 
-def programs_for(model: keras.Model, jit_compile: bool = True) -> Programs:
+def programs_for(model: keras.Model, jit_compile: bool | str = True, part_rows: int | None = None) -> Programs:
     """The programs of a model, wherever it was made; see ``DistributedPrograms`` for one made inside a scope."""
     take_over(model)
-    return programs_of(model, jit_compile, Programs if model._distribute_strategy is None else DistributedPrograms)
+    kind = Programs if model._distribute_strategy is None else DistributedPrograms
+    return programs_of(model, way_to_compile(model, jit_compile), part_rows, kind)
 
 
 def take_over(model: keras.Model) -> None:
@@ -117,8 +118,10 @@ class DistributedPrograms(Programs):
     ``train_step``, a loss that is not a mean, several losses with masks, other strategies: a ValueError.
     """
 
-    def __init__(self, model: keras.Model, jit_compile: bool = True) -> None:
+    def __init__(self, model: keras.Model, jit_compile: bool | str = True, part_rows: int | None = None) -> None:
         super().__init__(model, jit_compile)
+        if part_rows is not None:
+            raise ValueError("gradient_accumulation_steps does not go with a strategy: give more workers instead.")
         self.strategy = strategy = model._distribute_strategy
         several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
         self.devices = list(strategy.extended.worker_devices)
@@ -127,7 +130,7 @@ class DistributedPrograms(Programs):
                 f"{type(strategy).__name__} with {len(self.devices)} devices in this process: use MirroredStrategy, "
                 "or MultiWorkerMirroredStrategy with one device a process."
             )
-        if type(model).train_step is not keras.Model.train_step:
+        if self.own_step:
             raise ValueError(f"Model {model.name!r} has a train_step of its own: train it without a strategy.")
         self.num_replicas = strategy.num_replicas_in_sync
         self.first = 0  # rank of this process's first replica
@@ -136,7 +139,7 @@ class DistributedPrograms(Programs):
             self.first = int(strategy.run(rank))
         self.copies: list[list[tf.Variable]] = []  # what each replica but the first of this process works with
         self.gradients = [self._gradient(self.first + i) for i in range(len(self.devices))]
-        self.update = tf.function(self._update, jit_compile=jit_compile, autograph=False)
+        self.update_all = tf.function(self._update_all, jit_compile=self.whole, autograph=False)
 
         @tf.function
         def add_up(vector):
@@ -184,12 +187,11 @@ class DistributedPrograms(Programs):
     def _gradient(self, rank: int):
         """The program of one replica: a share of a batch in, one vector to be added up out."""
 
-        @tf.function(jit_compile=self.jit_compile, autograph=False)
+        @tf.function(jit_compile=self.whole, autograph=False)
         def gradient(share, has_rows):
             self.traces["train"] += 1
             model = self.model
-            x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(share)
-            rows = float(tree.flatten(x)[0].shape[0])
+            rows = float(tree.flatten(share)[0].shape[0])
             metrics, states = model.metrics_variables, self._states()
             seeds = [v for v in model.variables if v.path.endswith("seed_generator_state")]
             offset = tf.constant([rank * SEED_STRIDE % 2**32, 0], tf.uint32)
@@ -198,15 +200,10 @@ class DistributedPrograms(Programs):
                 v.assign(tf.zeros_like(v.value))
             for v in seeds:
                 v.assign(v.value + tf.cast(offset, v.dtype))
-            with tf.GradientTape() as tape:
-                y_pred = model(x, training=True) if model._call_has_training_arg else model(x)
-                loss = model._compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
-                scaled = model.optimizer.scale_loss(loss)
-            gradients = tape.gradient(scaled, model.trainable_weights)
+            with self.scope():
+                loss, gradients, weight = gradient_of(model, share)
             self.used = [g is not None for g in gradients]
-            model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
-            weight = loss_weight(model, y, y_pred, sample_weight, rows)
-            parts = [tf.convert_to_tensor(g) * tf.cast(weight, g.dtype) for g in gradients if g is not None]
+            parts = [g * tf.cast(weight, g.dtype) for g in gradients if g is not None]
             parts += [tf.identity(v.value) for v in metrics] + [v.value * tf.cast(rows, v.dtype) for v in states]
             parts += [loss * tf.cast(weight, loss.dtype), weight, rows]
             for v, value in zip((*metrics, *states), before, strict=True):
@@ -218,7 +215,7 @@ class DistributedPrograms(Programs):
 
         return gradient
 
-    def _update(self, vector):
+    def _update_all(self, vector):
         """The program that follows: the sum of all vectors in, the logs after the step out."""
         self.traces["train"] += 1
         model = self.model
@@ -252,7 +249,7 @@ class DistributedPrograms(Programs):
                 with self._replica(i):
                     vectors.append(self.compiled(gradient, share, has_rows))
             with tf.device(self.devices[0]):
-                rows.append(self.compiled(self.update, self.add_up(tf.add_n(vectors))).numpy())
+                rows.append(self.compiled(self.update_all, self.add_up(tf.add_n(vectors))).numpy())
             if not np.isfinite(rows[-1]).all():
                 break  # on all workers at the same step: none waits for another that gave up
         seconds = time.perf_counter() - start
@@ -288,32 +285,3 @@ class DistributedPrograms(Programs):
         different = [name for name, column in zip(settings, table.T, strict=True) if len(set(column)) > 1]
         if different:
             raise InputError(f"The workers differ in {', '.join(different)}: start all of them with the same.")
-
-
-def loss_weight(model: keras.Model, y: Any, y_pred: Any, sample_weight: Any, rows: float):
-    """What the loss of a part of a batch must be multiplied with before parts are added up.
-
-    It is the number that the loss was divided by: rows, elements that a mask leaves, or the sum of sample weights.
-
-    Raises:
-        ValueError: for losses that are not one mean.
-    """
-    own = model.__class__.compute_loss is not keras.Model.compute_loss  # type() would see a weak reference
-    losses = [] if own or model._compile_loss is None else [loss for _, loss, _, _ in model._compile_loss._flat_losses]
-    if any(loss.reduction in ("sum", "none", None) for loss in losses):
-        raise ValueError('A loss with reduction="sum" or None cannot be divided over workers: use a mean.')
-    labels, outputs = tree.flatten(y), tree.flatten(y_pred)
-    if len(losses) != 1 or len(labels) != 1 or len(outputs) != 1:
-        if any(getattr(o, "_keras_mask", None) is not None for o in outputs) or any(
-            loss.reduction == "mean_with_sample_weight" for loss in losses
-        ):
-            raise ValueError("Several losses with masks cannot be divided over workers: give the model one loss.")
-        return tf.constant(rows)
-    loss, mask = losses[0], getattr(outputs[0], "_keras_mask", None)
-    # XLA finds that the loss itself computes the same.
-    values = loss.call(tf.cast(labels[0], loss.dtype), tf.cast(outputs[0], loss.dtype))
-    ignored = getattr(values, "_keras_mask", None)  # as ignore_class sets it
-    masks = [tf.cast(m, loss.dtype) for m in (mask, ignored) if m is not None]
-    if loss.reduction == "mean_with_sample_weight" and sample_weight is not None:
-        masks.append(tf.cast(sample_weight, loss.dtype))
-    return tf.reduce_sum(math.prod(masks)) if masks else tf.cast(tf.size(values), loss.dtype)

@@ -46,7 +46,8 @@ def fit(
     sample_weight: np.ndarray | None = None,
     initial_epoch: int = 0,
     verbose: int | str = "auto",
-    jit_compile: bool = True,
+    jit_compile: bool | str = "auto",
+    gradient_accumulation_steps: int = 1,
 ) -> keras.callbacks.History:
     """Train a compiled model, several steps in one XLA program.
 
@@ -70,7 +71,12 @@ def fit(
         sample_weight: weight of each row, ``(n,)``, for arrays.
         initial_epoch: where to begin counting, to go on with an earlier training.
         verbose: as in Keras: 0 silent, 1 a line that moves, 2 a line an epoch; "auto" is 1 on a terminal, otherwise 2.
-        jit_compile: False runs the same loop op by op.
+        jit_compile: True compiles whole steps with XLA. "clusters" leaves the matrix products to oneDNN and compiles
+            what lies between them: faster in bfloat16 on a CPU. False runs the same loop op by op. "auto" is
+            "clusters" for a model that computes in bfloat16 on a machine without a GPU, otherwise True.
+        gradient_accumulation_steps: work through each batch in so many parts, one after the other, to need less
+            memory. Gradient, loss and update are those of the whole batch, also when the parts have different numbers
+            of real tokens (masks and weights count).
 
     Returns:
         Keras's History. Its attribute ``program`` says what ran: ``jit_compile``, ``steps_per_program`` (the most in
@@ -92,10 +98,11 @@ def fit(
     first = feed.first_batch()
     take_over(model)
     model._symbolic_build(data_batch=first)  # what model.fit calls: weights, metrics and optimizer slots
-    programs = programs_for(model, jit_compile)
+    programs = programs_for(model, jit_compile, rows_of_parts(model, first, gradient_accumulation_steps))
     callbacks = list(callbacks)
     feeds = {"training": feed} if validation is None else {"training": feed, "validation": validation}
-    settings = {"batch_size": batch_size, "seed": seed, "shuffle": shuffle, "jit_compile": jit_compile}
+    settings = {"batch_size": batch_size, "seed": seed, "shuffle": shuffle, "jit_compile": programs.jit_compile}
+    settings["gradient_accumulation_steps"] = gradient_accumulation_steps
     progress = Progress(feeds, settings, epoch=initial_epoch)
     pace = Pace(steps_per_program, first, feed.num_batches, callbacks)
     if verbose == "auto":
@@ -116,7 +123,7 @@ def fit(
     progress.callbacks = calls.callbacks
     can_save = any(isinstance(callback, Checkpoint) for callback in calls.callbacks)
     history = model.history
-    history.program = {"jit_compile": jit_compile, "steps_per_program": 0, "traces": 0, "compile_seconds": 0.0}
+    history.program = {"jit_compile": programs.jit_compile, "steps_per_program": 0, "traces": 0, "compile_seconds": 0.0}
     shown = bool(verbose) or any(isinstance(callback, TrainingLog) for callback in callbacks)
     history.meter = meter = Meter(model.compute_dtype, lambda specs: programs.flops("train", specs), shown)
     model.stop_training, model._initial_epoch = False, None
@@ -127,7 +134,7 @@ def fit(
         if isinstance(programs, DistributedPrograms):
             given = {"epochs": (first_epoch, epochs), "batch_size": batch_size, "shuffle": shuffle, "seed": seed}
             data = (first, -1 if feed.num_batches is None else feed.num_batches)
-            programs.agree({**given, "jit_compile": jit_compile, "train": data})
+            programs.agree({**given, "jit_compile": programs.jit_compile, "train": data})
             history.program["replicas"] = programs.num_replicas
         epoch_logs: dict[str, Any] = {}
         for epoch in range(first_epoch, epochs):
@@ -195,7 +202,7 @@ def evaluate(
     batch_size: int = 32,
     sample_weight: np.ndarray | None = None,
     callbacks: Iterable[Callback] = (),
-    jit_compile: bool = True,
+    jit_compile: bool | str = "auto",
 ) -> dict[str, float]:
     """Loss and metrics of a compiled model on the whole of ``data``, in XLA programs.
 
@@ -205,7 +212,7 @@ def evaluate(
         batch_size: rows a batch, for arrays.
         sample_weight: weight of each row, for arrays.
         callbacks: Keras callbacks with ``on_test_*`` hooks.
-        jit_compile: False runs op by op.
+        jit_compile: as in :func:`fit`.
 
     Returns:
         Name to value, as ``model.evaluate(..., return_dict=True)``.
@@ -237,7 +244,7 @@ def _evaluate(model: keras.Model, programs: Programs, feed: Feed, calls: Callbac
     return logs
 
 
-def predict(model: keras.Model, x: Any, *, batch_size: int = 32, jit_compile: bool = True) -> Any:
+def predict(model: keras.Model, x: Any, *, batch_size: int = 32, jit_compile: bool | str = "auto") -> Any:
     """The model's outputs for all rows of ``x``, compiled.
 
     Args:
@@ -245,7 +252,7 @@ def predict(model: keras.Model, x: Any, *, batch_size: int = 32, jit_compile: bo
         x: array ``(n, ...)``, or a dict or tuple of arrays, or a ``tf.data.Dataset`` of batches (labels are ignored).
         batch_size: rows a batch, for arrays. A smaller last batch is filled up and cut, so that nothing is compiled
             twice.
-        jit_compile: False runs op by op.
+        jit_compile: as in :func:`fit`.
 
     Returns:
         Array ``(n, ...)``, or what the model returns with arrays as leaves.
@@ -266,6 +273,26 @@ def predict(model: keras.Model, x: Any, *, batch_size: int = 32, jit_compile: bo
     if not outputs:
         raise ValueError(NO_ROWS)
     return tree.map_structure(lambda *leaves: np.concatenate(leaves), *outputs)
+
+
+def rows_of_parts(model: keras.Model, batch: Any, parts: int) -> int | None:
+    """The rows of a batch that are worked through at once; None for all.
+
+    Raises:
+        ValueError: when the batch cannot be taken apart.
+    """
+    rows = len(tree.flatten(batch)[0])
+    if not isinstance(parts, int | np.integer) or not 1 <= parts <= rows:
+        raise ValueError(
+            f"gradient_accumulation_steps={parts!r}: give a whole number from 1 to the {rows} rows of a batch."
+        )
+    if parts == 1:
+        return None
+    if type(model).train_step is not keras.Model.train_step:
+        raise ValueError(f"Model {model.name!r} has a train_step of its own: leave gradient_accumulation_steps at 1.")
+    if model.optimizer.gradient_accumulation_steps:
+        raise ValueError("Give gradient_accumulation_steps to fit or to the optimizer, not to both.")
+    return -(-rows // parts)
 
 
 class Pace:
