@@ -186,7 +186,7 @@ def test_callbacks_go_on_with_what_they_remember(start, tmp_path) -> None:
 def test_numbers_that_npz_does_not_know_come_back(tmp_path) -> None:
     storage.prepare(tmp_path)
     numbers = {"half": [1.5, -2.0], "one": 3.0}
-    arrays = {name: np.asarray(tf.constant(value, "bfloat16").numpy()) for name, value in numbers.items()}
+    arrays = {name: np.array(keras.Variable(value, dtype="bfloat16").numpy()) for name, value in numbers.items()}
     storage.write(tmp_path, storage.name_of(1), arrays, {"a": 1}, {"more": b"bytes"})
     saved = storage.latest(tmp_path)
     assert saved.state == {"a": 1} and saved.files == {"more": b"bytes"}

@@ -23,7 +23,7 @@ import numpy as np
 from keras import callbacks, layers
 
 from keras_llm.layers import LSTM, Dropout
-from keras_llm.training import Checkpoint, fit, storage
+from keras_llm.training import Checkpoint, checkpoints, fit
 
 STEPS = 8  # an epoch, the last with a smaller batch
 PLACES = ("arrays", "rename", "prune", "pruning")
@@ -66,7 +66,7 @@ def die_at(place: str, number: int) -> None:
     elif place == "rename":
         Path.rename = dying(Path.rename)
     elif place == "prune":
-        storage.tidy = dying(storage.tidy)
+        checkpoints.tidy = dying(checkpoints.tidy)
     else:
         shutil.rmtree = dying(shutil.rmtree)
 

@@ -14,6 +14,7 @@ import keras_llm.training.storage as storage
 from keras_llm.errors import InputError
 from keras_llm.training.identity import difference, identity_of
 from keras_llm.training.state import Progress, capture, dataset_position, go_to, put_back
+from keras_llm.training.storage import Saved, latest, name_of, prepare, tidy, write
 
 
 class Checkpoint(Callback):
@@ -71,12 +72,12 @@ class Checkpoint(Callback):
             raise ValueError("Checkpoint works with keras_llm.training.fit: model.fit does not say where it is.")
         self.progress: Progress = self.params["training"]
         self.best: dict[str, Any] | None = None
-        self.resumed: storage.Saved | None = None
+        self.resumed: Saved | None = None
         self.failed = self.lost = False
         about = identity_of(self.model, self.progress, self.identity)
         self.about = json.loads(json.dumps(about, default=str))  # as it will be read back
-        storage.prepare(self.folder)
-        saved = storage.latest(self.folder)
+        prepare(self.folder)
+        saved = latest(self.folder)
         if saved is None:
             self._note_positions()
         else:
@@ -98,12 +99,12 @@ class Checkpoint(Callback):
         due = self.every_steps is not None and progress.total - self.saved_step >= self.every_steps
         due |= self.every_minutes is not None and time.monotonic() - self.saved_time >= 60 * self.every_minutes
         if (due or progress.interrupted) and self.positions is not None:
-            self._save(storage.name_of(progress.total))
+            self._save(name_of(progress.total))
         if progress.interrupted:
             raise KeyboardInterrupt
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        name, value = storage.name_of(self.progress.total, epoch + 1), (logs or {}).get(self.monitor, math.nan)
+        name, value = name_of(self.progress.total, epoch + 1), (logs or {}).get(self.monitor, math.nan)
         sign = 1 if self.mode == "min" else -1
         best = self.best
         if math.isfinite(value) and (best is None or sign * value < sign * best["value"]):
@@ -123,9 +124,9 @@ class Checkpoint(Callback):
         positions = self.positions or {}
         files = {f"{kind}.{file}": content for kind, each in positions.items() for file, content in each.items()}
         try:
-            storage.write(self.folder, name, arrays, state, files)
+            write(self.folder, name, arrays, state, files)
             self.best = best
-            storage.tidy(self.folder, name, self.keep, best)
+            tidy(self.folder, name, self.keep, best)
             self.failed = False
         except OSError as error:
             self._warn(error)
@@ -158,7 +159,7 @@ class Checkpoint(Callback):
                 )
             self.lost = True
 
-    def _restore(self, saved: storage.Saved) -> None:
+    def _restore(self, saved: Saved) -> None:
         found = difference(self.about, saved.state["about"])
         if found is not None:
             raise InputError(
@@ -182,6 +183,6 @@ class Checkpoint(Callback):
         put_back(self.model, self.progress, saved.state, saved.arrays)
         self.resumed, self.best = saved, saved.state["best"]
         try:
-            storage.tidy(self.folder, saved.path.name, self.keep, self.best)
+            tidy(self.folder, saved.path.name, self.keep, self.best)
         except OSError as error:
             self._warn(error)

@@ -134,7 +134,7 @@ def fit(
         if isinstance(programs, DistributedPrograms):
             given = {"epochs": (first_epoch, epochs), "batch_size": batch_size, "shuffle": shuffle, "seed": seed}
             data = (first, -1 if feed.num_batches is None else feed.num_batches)
-            programs.agree({**given, "jit_compile": programs.jit_compile, "train": data})
+            programs.agree({**given, "steps done": progress.step, "jit_compile": programs.jit_compile, "train": data})
             history.program["replicas"] = programs.num_replicas
         epoch_logs: dict[str, Any] = {}
         for epoch in range(first_epoch, epochs):

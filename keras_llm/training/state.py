@@ -61,8 +61,8 @@ class Progress:
 
 def capture(model: keras.Model, progress: Progress) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The state of a training as JSON values and arrays."""
-    tensors = {name: keras.ops.convert_to_tensor(variable) for name, variable in variables_of(model).items()}
-    arrays = {name: np.asarray(tensor.numpy()) for name, tensor in tensors.items()}
+    # np.array alone fails on a variable that is one bfloat16.
+    arrays = {name: np.array(variable.numpy()) for name, variable in variables_of(model).items()}
     generator = global_state.get_global_attribute(seed_generator.GLOBAL_SEED_GENERATOR)
     if generator is not None:
         arrays[GLOBAL_SEED] = np.array(generator.state)
