@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from keras_llm.errors import InputError
 from keras_llm.training import evaluate, fit, multi_worker_strategy, predict
-from keras_llm.training.distributed import loss_weight
+from keras_llm.training.step import loss_weight
 from tests import distributed_worker
 from tests.distributed_worker import SECONDS
 from tests.examples import X, Y, perceptron

@@ -10,7 +10,6 @@ import numpy as np
 import tensorflow as tf
 from keras.callbacks import Callback
 
-import keras_llm.training.storage as storage
 from keras_llm.errors import InputError
 from keras_llm.training.identity import difference, identity_of
 from keras_llm.training.state import Progress, capture, dataset_position, go_to, put_back
