@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from keras_llm.layers import LSTM, BidirectionalLSTM, Dropout
+from keras_llm.layers.dropout import random_bits
 
 B, T, D, H = 4, 5, 3, 2
 FULL = np.ones((B, T), bool)
@@ -184,6 +185,32 @@ def test_dropout_compiled_is_as_random_and_as_repeatable() -> None:
     np.testing.assert_array_equal(layer.seed_generator.state, [3, 2])  # … by one a call
     for draw in draws:
         np.testing.assert_array_equal(second(x), draw)
+
+
+def test_dropout_draws_the_same_compiled_and_op_by_op() -> None:
+    x = tf.ones((40, 30))
+    compiled, twin = Dropout(0.3, seed=3), Dropout(0.3, seed=3)
+    program = tf.function(lambda x: compiled(x, training=True), jit_compile=True)
+    for _ in range(2):
+        np.testing.assert_array_equal(program(x), twin(x, training=True))
+
+
+def test_random_bits_look_random() -> None:
+    """Each bit and each byte is as often set as chance allows; neighbours, seeds and calls have nothing in common."""
+    rows = 200_000
+    seeds = [(3, 0), (3, 1), (3, 2), (4, 0), (0, 0), (2**32 - 1, 7)]
+    draws = [np.array(random_bits([rows], tf.constant(seed, "uint32"))) for seed in seeds]
+    for bits in draws:
+        ones = np.unpackbits(bits.view("uint8").reshape(rows, 4), axis=1).mean(axis=0)  # (32,)
+        assert abs(ones - 0.5).max() < 5 * 0.5 / rows**0.5
+        for byte in bits.view("uint8").reshape(rows, 4).T:
+            counts = np.bincount(byte, minlength=256)
+            chi_squared = ((counts - rows / 256) ** 2 / (rows / 256)).sum()  # 255 degrees: mean 255, deviation 22.6
+            assert 140 < chi_squared < 370
+    uniform = [bits / 2**32 - 0.5 for bits in draws]
+    pairs = [(u[lag:], u[:-lag]) for u in uniform for lag in (1, 2, 64, 384)]
+    pairs += [(uniform[a], uniform[b]) for a in range(len(seeds)) for b in range(a)]
+    assert max(abs(np.corrcoef(a, b)[0, 1]) for a, b in pairs) < 5 / rows**0.5
 
 
 def test_dropout_of_whole_features() -> None:
