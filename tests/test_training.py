@@ -13,7 +13,7 @@ from keras_llm.errors import WorkError
 from keras_llm.models import LSTMClassifier
 from keras_llm.training import evaluate, fit, predict
 from keras_llm.training.feed import Feed
-from keras_llm.training.loop import Pace
+from keras_llm.training.pace import Pace
 from keras_llm.training.program import programs_of
 from tests.examples import Batches, X, Y, assert_same_weights, perceptron
 

@@ -9,7 +9,7 @@ from keras import callbacks
 
 from keras_llm.errors import WorkError
 from keras_llm.training import fit
-from keras_llm.training.loop import sees_each_batch
+from keras_llm.training.pace import sees_each_batch
 from tests.examples import Batches, X, Y, perceptron
 
 GIVEN = {"batch_size": 8, "verbose": 0}

@@ -1,12 +1,14 @@
 """What the loop eats: arrays and Datasets, shuffled and stacked; and what it refuses, in one sentence."""
 
+import threading
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from keras_llm.training import evaluate, fit, predict
-from keras_llm.training.feed import Feed
+from keras_llm.training.feed import Feed, ahead
 from tests.examples import Batches, X, Y, perceptron
 
 
@@ -103,3 +105,42 @@ def test_models_that_are_not_ready_and_predictions_of_nothing(model) -> None:
             predict(model, nothing)
     with pytest.raises(ValueError, match="token ids"):  # it would abort the whole process
         predict(model, np.array(["a", "b"]))
+
+
+def test_the_next_stack_is_made_while_the_last_is_worked_with() -> None:
+    made = [threading.Event() for _ in range(4)]
+
+    def stacks():
+        for number, event in enumerate(made):
+            event.set()
+            yield number
+
+    for number in ahead(stacks()):
+        assert number == 3 or made[number + 1].wait(10), "nothing is made before it is asked for"
+    assert number == 3
+
+
+def test_what_goes_wrong_with_the_input_is_raised_where_it_is_used() -> None:
+    def stacks():
+        yield 1
+        raise ZeroDivisionError("in the pipeline")
+
+    found = ahead(stacks())
+    assert next(found) == 1
+    with pytest.raises(ZeroDivisionError, match="in the pipeline"):
+        next(found)
+
+
+def test_a_loop_that_stops_early_leaves_no_thread() -> None:
+    stacks = ahead(iter(range(1000)))
+    assert next(stacks) == 0
+    stacks.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "keras_llm input"]
+
+
+def test_the_loop_says_where_its_time_went() -> None:
+    program = fit(perceptron(), (X, Y), batch_size=8, epochs=3, verbose=0).program
+    assert program["seconds"].keys() == {"input", "compile", "compute"}
+    assert program["seconds"]["compile"] == pytest.approx(program["compile_seconds"], abs=0.01) and (
+        program["seconds"]["compute"] > 0
+    )

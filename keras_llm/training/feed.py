@@ -1,6 +1,8 @@
 """What the loop eats: stacks of batches of one shape, from arrays or from a ``tf.data.Dataset``."""
 
 import itertools
+import queue
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -127,6 +129,40 @@ class Feed:
         for label, weight in self.class_weight.items():
             weights[labels == label] = weight
         return (*parts, weights)
+
+
+def ahead(stacks: Iterator[Stack]) -> Iterator[Stack]:
+    """The same stacks, the next one made in a thread while the caller works with the last."""
+    made: queue.Queue = queue.Queue(maxsize=1)
+    over = threading.Event()  # the caller wants no more
+
+    def hand_over(item: Any) -> None:
+        while not over.is_set():
+            try:
+                return made.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+
+    def make() -> None:
+        try:
+            for stack in stacks:
+                hand_over(stack)
+                if over.is_set():
+                    return
+            hand_over(None)
+        except BaseException as error:
+            hand_over(error)  # it belongs to the caller
+
+    worker = threading.Thread(target=make, name="keras_llm input", daemon=True)
+    worker.start()
+    try:
+        while (item := made.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        over.set()
+        worker.join(timeout=1.0)  # a Dataset that is waiting for its next batch is left alone
 
 
 def as_array(values: Any) -> np.ndarray:

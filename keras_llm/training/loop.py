@@ -19,16 +19,15 @@ from keras.callbacks import Callback, CallbackList
 from keras_llm.errors import WorkError
 from keras_llm.training.checkpoints import Checkpoint
 from keras_llm.training.distributed import DistributedPrograms, programs_for, take_over
-from keras_llm.training.feed import NO_ROWS, Feed, stack_capacity
+from keras_llm.training.feed import NO_ROWS, Feed, ahead, stack_capacity
 from keras_llm.training.interrupts import first_signal_waits
 from keras_llm.training.logs import ProgressLine, TrainingLog
 from keras_llm.training.meter import Meter
+from keras_llm.training.pace import MOST_STEPS, Pace
 from keras_llm.training.program import Programs
 from keras_llm.training.schedules import rate_of_step
 from keras_llm.training.state import Progress
-
-MOST_STEPS = 128  # in one program: more would not be faster, and progress would come too rarely
-SECONDS_A_PROGRAM = 0.5  # how long one call should take, so that the progress bar moves and Ctrl-C is heard
+from keras_llm.training.step import rows_of_parts
 
 
 def fit(
@@ -81,7 +80,8 @@ def fit(
     Returns:
         Keras's History. Its attribute ``program`` says what ran: ``jit_compile``, ``steps_per_program`` (the most in
         one call), ``traces``, ``compile_seconds``; and how fast: the medians ``step_ms``, ``tokens_per_second`` (or
-        ``rows_per_second``) and ``mfu``, see :class:`keras_llm.training.meter.Meter`.
+        ``rows_per_second``) and ``mfu``, see :class:`keras_llm.training.meter.Meter`; ``seconds`` says how many the
+        steps spent waiting for input, in calls that compiled, and in other calls.
 
     Raises:
         ValueError: when the model is not compiled or the data cannot be batched.
@@ -152,6 +152,7 @@ def fit(
                 "steps_per_program": pace.most,
                 "traces": programs.traces["train"],
                 "compile_seconds": round(programs.compile_seconds, 2),
+                "seconds": meter.spent(),
                 **meter.figures(),
             }
             progress.begin(epoch + 1)
@@ -173,12 +174,13 @@ def _train_epoch(
 ) -> dict[str, Any]:
     """The rest of the epoch under way; the logs of its last step."""
     asked = time.perf_counter()
-    for stack in feed.stacks(progress.epoch, pace.capacity, pace.steps, progress.step):
+    for stack in ahead(feed.stacks(progress.epoch, pace.capacity, pace.steps, progress.step)):
         waited = time.perf_counter() - asked
         calls.on_train_batch_begin(progress.step)
+        compiling = programs.compile_seconds
         table, seconds = programs.run("train", stack)
         pace.tell(stack.steps, seconds)
-        meter.tell(stack, seconds, waited)
+        meter.tell(stack, seconds, waited, programs.compile_seconds - compiling)
         progress.advance(stack.steps, last(table))
         calls.on_train_batch_end(progress.step - 1, progress.logs)
         if model.stop_training:
@@ -275,71 +277,9 @@ def predict(model: keras.Model, x: Any, *, batch_size: int = 32, jit_compile: bo
     return tree.map_structure(lambda *leaves: np.concatenate(leaves), *outputs)
 
 
-def rows_of_parts(model: keras.Model, batch: Any, parts: int) -> int | None:
-    """The rows of a batch that are worked through at once; None for all.
-
-    Raises:
-        ValueError: when the batch cannot be taken apart.
-    """
-    rows = len(tree.flatten(batch)[0])
-    if not isinstance(parts, int | np.integer) or not 1 <= parts <= rows:
-        raise ValueError(
-            f"gradient_accumulation_steps={parts!r}: give a whole number from 1 to the {rows} rows of a batch."
-        )
-    if parts == 1:
-        return None
-    if type(model).train_step is not keras.Model.train_step:
-        raise ValueError(f"Model {model.name!r} has a train_step of its own: leave gradient_accumulation_steps at 1.")
-    if model.optimizer.gradient_accumulation_steps:
-        raise ValueError("Give gradient_accumulation_steps to fit or to the optimizer, not to both.")
-    return -(-rows // parts)
-
-
-class Pace:
-    """How many steps go into the next program.
-
-    The stack has a fixed capacity, and the number of steps in it is an input of the program, so that finding the
-    pace compiles nothing anew.
-    """
-
-    def __init__(self, steps_per_program: int | str, batch: Any, num_batches: int | None, callbacks: list) -> None:
-        self.learns = steps_per_program == "auto"
-        if self.learns:
-            wanted = 1 if any(sees_each_batch(callback) for callback in callbacks) else MOST_STEPS
-            self.capacity = stack_capacity(batch, min(wanted, num_batches or wanted))
-            self.now = 1
-        elif isinstance(steps_per_program, int | np.integer) and steps_per_program >= 1:
-            self.capacity = min(steps_per_program, num_batches or steps_per_program)
-            self.now = self.capacity
-        else:
-            raise ValueError(f"steps_per_program={steps_per_program!r}: give a positive whole number or 'auto'.")
-        self.most = 0
-
-    def steps(self) -> int:
-        return self.now
-
-    def tell(self, steps: int, seconds: float) -> None:
-        """Learn from a program that ran: ``steps`` in ``seconds``, 0.0 when it had to compile."""
-        self.most = max(self.most, steps)
-        if self.learns and seconds > 0:
-            self.now = int(np.clip(steps * SECONDS_A_PROGRAM / seconds, 1, min(self.capacity, 4 * self.now)))
-
-
 def last(table: dict[str, np.ndarray]) -> dict[str, Any]:
     """The logs after the last step: floats, or an array where a metric has one number a class."""
     return {name: values[-1] if values.ndim > 1 else float(values[-1]) for name, values in table.items()}
-
-
-def sees_each_batch(callback: Callback) -> bool:
-    """Whether a callback does something of its own with each training batch."""
-    if isinstance(callback, keras.callbacks.TerminateOnNaN | keras.callbacks.ProgbarLogger | TrainingLog | Checkpoint):
-        return False  # the mean loss stays NaN, and a line or a checkpoint may come at the end of a program
-    if isinstance(callback, keras.callbacks.ModelCheckpoint | keras.callbacks.BackupAndRestore):
-        return callback.save_freq != "epoch"
-    if isinstance(callback, keras.callbacks.TensorBoard):
-        return callback.update_freq != "epoch" or callback._should_trace  # it profiles some batches
-    hooks = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
-    return any(getattr(type(callback), hook) is not getattr(Callback, hook) or hook in vars(callback) for hook in hooks)
 
 
 def in_notebook() -> bool:

@@ -47,12 +47,22 @@ class Meter:
     def __init__(self, dtype: str, flops_of: Callable[[Any], int | None], shown: bool) -> None:
         self.dtype, self.flops_of, self.shown = dtype, flops_of, shown
         self.unit, self.laps, self.seconds = "rows", 0, 0.0
+        self._input = self._compile = self._compute = 0.0  # seconds of all laps, and of the calls that compiled
         self._last: deque[Lap] = deque(maxlen=MOST_LAPS)
         self._specs: dict[tuple, Any] = {}
         self._flops: dict[tuple, int | None] = {}
 
-    def tell(self, stack: Stack, seconds: float, waited: float = 0.0) -> None:
-        """Note a program that ran: ``seconds``, 0.0 when it had to compile, after ``waited`` seconds for its data."""
+    def tell(self, stack: Stack, seconds: float, waited: float = 0.0, compiling: float = 0.0) -> None:
+        """Note a program that ran.
+
+        Args:
+            stack: what it ran on.
+            seconds: of the call, 0.0 when it had to compile.
+            waited: seconds until its data were there.
+            compiling: seconds of a call that had to compile, its first run included.
+        """
+        self._input, self._compile = self._input + waited, self._compile + compiling
+        self._compute += seconds
         if seconds <= 0:
             return
         self.unit, tokens = tokens_of(stack)
@@ -62,6 +72,14 @@ class Meter:
         self._last.append(Lap(stack.steps, seconds + waited, tokens, shapes))
         self.laps += 1
         self.seconds += seconds + waited
+
+    def spent(self) -> dict[str, float]:
+        """Seconds spent waiting for data, in calls that compiled and in other calls: where the time went."""
+        return {
+            "input": round(self._input, 3),
+            "compile": round(self._compile, 3),
+            "compute": round(self._compute, 3),
+        }
 
     def figures(self, since: int = 0) -> dict[str, float | None]:
         """Medians over the steps of the laps from number ``since`` on.

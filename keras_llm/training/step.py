@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import tree
 
@@ -61,6 +62,26 @@ def gradient_of(model: keras.Model, batch: tuple) -> tuple[Any, list, Any]:
 def number_of_parts(rows: int, part_rows: int) -> int:
     """The fewest equal parts of ``rows`` that have at most ``part_rows`` rows."""
     return next(parts for parts in range(1, rows + 1) if rows % parts == 0 and rows // parts <= part_rows)
+
+
+def rows_of_parts(model: keras.Model, batch: Any, parts: int) -> int | None:
+    """The rows of a batch that are worked through at once; None for all.
+
+    Raises:
+        ValueError: when the batch cannot be taken apart.
+    """
+    rows = len(tree.flatten(batch)[0])
+    if not isinstance(parts, int | np.integer) or not 1 <= parts <= rows:
+        raise ValueError(
+            f"gradient_accumulation_steps={parts!r}: give a whole number from 1 to the {rows} rows of a batch."
+        )
+    if parts == 1:
+        return None
+    if type(model).train_step is not keras.Model.train_step:
+        raise ValueError(f"Model {model.name!r} has a train_step of its own: leave gradient_accumulation_steps at 1.")
+    if model.optimizer.gradient_accumulation_steps:
+        raise ValueError("Give gradient_accumulation_steps to fit or to the optimizer, not to both.")
+    return -(-rows // parts)
 
 
 def _divided(leaf, parts: int):

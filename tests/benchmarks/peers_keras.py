@@ -21,6 +21,7 @@ VARIANTS = {
     "fit_bfloat16": "Keras Model.fit, mixed_bfloat16",
     "fit_jit_bfloat16": "Keras Model.fit, jit_compile=True, mixed_bfloat16",
 }
+LAYERS = {"dropout": layers.Dropout, "lstm": layers.LSTM}  # what our own peer has other classes for
 VECTORS = ("bias", "beta", "gamma")  # by name: attention's biases are stored as (heads, head_dim)
 
 
@@ -32,7 +33,7 @@ def prepare(name: str, variant: str) -> tuple[Callable[[], dict], int]:
         variant: key of ``VARIANTS``.
     """
     # "auto" would mean op by op on a machine without a GPU.
-    model = compiled(name, NETWORKS[name], variant, jit_compile=variant.startswith("fit_jit"))
+    model = compiled(name, variant, loss_of(name), jit_compile=variant.startswith("fit_jit"))
     work, (x, y) = WORKLOADS[name], workloads.batches(name)
 
     def run() -> dict:
@@ -64,13 +65,13 @@ class StepClock(keras.callbacks.Callback):
 
 
 def compiled(
-    name: str, network: Callable[[Workload], keras.Model], variant: str, jit_compile: bool = False
+    name: str, variant: str, loss: str | keras.losses.Loss | Callable, jit_compile: bool = False
 ) -> keras.Model:
-    """The network with the workload's optimizer and loss, from seed 0; sets Keras's global dtype policy."""
+    """The network with the workload's optimizer and a loss, from seed 0; sets Keras's global dtype policy."""
     keras.config.set_dtype_policy("mixed_bfloat16" if variant.endswith("bfloat16") else "float32")
     keras.utils.set_random_seed(0)
-    model = network(WORKLOADS[name])
-    model.compile(optimizer_of(name, model), loss_of(name), jit_compile=jit_compile)
+    model = NETWORKS[name](WORKLOADS[name])
+    model.compile(optimizer_of(name, model), loss, jit_compile=jit_compile)
     return model
 
 
@@ -84,11 +85,11 @@ def perceptron(work: Workload) -> keras.Model:
     return keras.Model({"x": x}, layers.Dense(1, activation="sigmoid")(hidden))
 
 
-def lstm(work: Workload, layer: type[layers.Layer] = layers.LSTM) -> keras.Model:
+def lstm(work: Workload) -> keras.Model:
     ids = token_input("token_ids", work)
     x = layers.Embedding(work.vocabulary, work.width)(ids)  # (batch, time, width)
-    x = layer(work.hidden, return_sequences=True)(x)
-    x = layer(work.hidden)(x)  # (batch, hidden)
+    x = LAYERS["lstm"](work.hidden, return_sequences=True)(x)
+    x = LAYERS["lstm"](work.hidden)(x)  # (batch, hidden)
     return keras.Model({"token_ids": ids}, layers.Dense(1, activation="sigmoid")(x))
 
 
@@ -107,7 +108,7 @@ def bert(work: Workload) -> keras.Model:
     inputs = {name: token_input(name, work) for name in ("token_ids", "segment_ids", "padding_mask")}
     x = layers.Embedding(work.vocabulary, work.width, normal())(inputs["token_ids"])  # (batch, time, width)
     x = x + PositionEmbedding(512, normal())(x) + layers.Embedding(2, work.width, normal())(inputs["segment_ids"])
-    x = layers.Dropout(work.dropout)(layers.LayerNormalization(epsilon=1e-12)(x))
+    x = dropped(layers.LayerNormalization(epsilon=1e-12)(x), work)
     mask = inputs["padding_mask"][:, None, :]  # (batch, 1, time)
     for _ in range(work.layers):
         x = block(x, work, mask, activation="gelu", pre_norm=False, epsilon=1e-12)
@@ -188,7 +189,7 @@ def embedded(ids, work: Workload):
 
 
 def dropped(x, work: Workload):
-    return layers.Dropout(work.dropout)(x) if work.dropout else x
+    return LAYERS["dropout"](work.dropout)(x) if work.dropout else x
 
 
 def token_input(name: str, work: Workload):
