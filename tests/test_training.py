@@ -100,7 +100,7 @@ def test_a_metric_with_a_number_for_each_class() -> None:
 
 
 def stack_of(data, batch_size: int, capacity: int):
-    return next(Feed(data, batch_size).stacks(0, capacity, lambda: capacity))
+    return next(Feed(data, batch_size).stacks(range(1), capacity, lambda: capacity))
 
 
 def computations(hlo: str) -> dict[str, str]:
@@ -148,7 +148,7 @@ def test_fit_runs_the_compiled_programs_and_traces_each_shape_once(model) -> Non
         assert len(history.epoch) == epochs and history.program["jit_compile"] is True
     assert programs_of(model) is programs and programs.traces == traces
     for name in ("train", "test", "predict"):
-        arguments = (X[:8],) if name == "predict" else tuple(stack_of((X, Y), 8, 5))
+        arguments = (X[:8],) if name == "predict" else programs.arguments(stack_of((X, Y), 8, 5))
         function = getattr(programs, name).get_concrete_function(*tf.nest.map_structure(tf.constant, arguments))
         assert function.function_def.attr["_XlaMustCompile"].b  # compiled or refused, never op by op
 
@@ -236,3 +236,43 @@ def test_accumulated_small_batches_are_the_large_one() -> None:
     fit(small, (X[:32], Y[:32]), batch_size=2, epochs=2, seed=5, verbose=0)
     assert_same_weights(small, large)
     assert np.abs(large.get_weights()[0] - start[0]).max() > 0.01
+
+
+# Several epochs in one program
+
+
+@pytest.mark.parametrize("rows", [32, 38], ids=["even", "with a smaller batch at the end"])
+@pytest.mark.parametrize("steps", ["auto", 3, 7])
+def test_epochs_that_share_programs_are_those_of_model_fit(rows, steps) -> None:
+    own, theirs = perceptron(dropout=0.0), perceptron(dropout=0.0)
+    given = {"epochs": 5, "batch_size": 8, "shuffle": False, "verbose": 0}
+    expected = theirs.fit(X[:rows], Y[:rows], **given).history
+    history = fit(own, (X[:rows], Y[:rows]), steps_per_program=steps, **given)
+    assert history.epoch == [0, 1, 2, 3, 4]
+    for name, values in expected.items():
+        np.testing.assert_allclose(history.history[name], values, rtol=1e-5, err_msg=name)
+    assert_same_weights(own, theirs)
+    assert rows == 38 or steps == "auto" or history.program["steps_per_program"] == steps
+
+
+def test_somebody_who_looks_between_epochs_finds_the_weights_of_that_moment(model) -> None:
+    class Weights(keras.callbacks.Callback):
+        def __init__(self) -> None:
+            super().__init__()
+            self.seen: list[np.ndarray] = []
+
+        def on_epoch_end(self, epoch, logs=None) -> None:
+            self.seen.append(self.model.get_weights()[0])
+
+    weights, data = Weights(), (X[:32], Y[:32])
+    fit(model, data, epochs=3, batch_size=8, verbose=0, callbacks=[weights])
+    assert len({each.tobytes() for each in weights.seen}) == 3
+
+
+def test_a_loss_that_breaks_in_a_later_epoch_of_a_program_is_found_there() -> None:
+    model = perceptron(
+        keras.optimizers.SGD(keras.optimizers.schedules.PiecewiseConstantDecay([9], [0.1, float("nan")]))
+    )
+    with pytest.raises(WorkError, match="at step 4 of epoch 3, with learning rate nan"):
+        fit(model, (X[:32], Y[:32]), epochs=5, batch_size=8, verbose=0, steps_per_program=20)
+    assert model.history.epoch == [0, 1]

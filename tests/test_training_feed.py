@@ -56,7 +56,7 @@ def test_inputs_labels_and_weights_are_shuffled_together() -> None:
 
 
 def test_a_stack_keeps_its_shape_and_never_mixes_shapes() -> None:
-    stacks = list(Feed((X,), 8).stacks(0, 3, lambda: 3))
+    stacks = list(Feed((X,), 8).stacks(range(1), 3, lambda: 3))
     assert [stack.steps for stack in stacks] == [3, 1, 1]
     assert [stack.arrays[0].shape for stack in stacks] == [(3, 8, 4), (3, 8, 4), (3, 6, 4)]
     real = np.concatenate([stack.arrays[0][step] for stack in stacks for step in range(stack.steps)])

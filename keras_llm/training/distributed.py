@@ -242,6 +242,8 @@ class DistributedPrograms(Programs):
         traces, start, rows = self.traces["train"], time.perf_counter(), []
         for step in range(stack.steps):
             batch = tree.map_structure(lambda array: array[step], stack.arrays)  # noqa: B023
+            if step in stack.new_epochs:
+                self.model.reset_metrics()
             vectors = []
             self._refresh()
             for i, gradient in enumerate(self.gradients):

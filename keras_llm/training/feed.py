@@ -3,7 +3,7 @@
 import itertools
 import queue
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import keras
@@ -20,6 +20,7 @@ class Stack(NamedTuple):
 
     arrays: Any  # (x, y[, sample_weight]), each leaf (capacity, batch, ...)
     steps: int  # how many of them are real
+    new_epochs: tuple[int, ...] = ()  # those with which a further epoch begins
 
 
 class Feed:
@@ -81,23 +82,29 @@ class Feed:
             return batch
         raise ValueError(NO_ROWS)
 
-    def stacks(self, epoch: int, capacity: int, steps_wanted, start: int = 0) -> Iterator[Stack]:
-        """The batches of an epoch, in order, in stacks.
+    def stacks(self, epochs: range, capacity: int, steps_wanted, start: int = 0) -> Iterator[Stack]:
+        """The batches of some epochs, in order, in stacks.
 
         Args:
-            epoch: number of the epoch; it decides the shuffling.
+            epochs: numbers of the epochs; they decide the shuffling. A stack may hold the end of one and the next.
             capacity: batches that a stack has room for.
             steps_wanted: function without arguments that says how many batches to put into the next stack.
-            start: batches to leave out at the beginning.
+            start: batches to leave out at the beginning of the first.
         """
         waiting: list[Any] = []
-        for batch in self.batches(epoch, start):
-            if waiting and (len(waiting) >= steps_wanted() or shapes(batch) != shapes(waiting[0])):
-                yield stacked(waiting, capacity)
-                waiting = []
-            waiting.append(batch)
+        new_epochs: list[int] = []
+        for epoch in epochs:
+            first = epoch != epochs[0]
+            for batch in self.batches(epoch, 0 if first else start):
+                if waiting and (len(waiting) >= steps_wanted() or shapes(batch) != shapes(waiting[0])):
+                    yield stacked(waiting, capacity, new_epochs)
+                    waiting, new_epochs = [], []
+                if first:
+                    new_epochs.append(len(waiting))
+                    first = False
+                waiting.append(batch)
         if waiting:
-            yield stacked(waiting, capacity)
+            yield stacked(waiting, capacity, new_epochs)
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Any]:
         """The batches of an epoch from number ``start`` on, in order, as tuples ``(x[, y[, sample_weight]])``."""
@@ -193,7 +200,7 @@ def shapes(batch: Any) -> list[tuple]:
     return [array.shape for array in tree.flatten(batch)]
 
 
-def stacked(batches: list[Any], capacity: int) -> Stack:
+def stacked(batches: list[Any], capacity: int, new_epochs: Iterable[int] = ()) -> Stack:
     """Batches of one shape as one stack, padded with zeros to ``capacity`` so that its shape never changes."""
 
     def join(*leaves: np.ndarray) -> np.ndarray:
@@ -202,7 +209,7 @@ def stacked(batches: list[Any], capacity: int) -> Stack:
             out[step] = leaf
         return out
 
-    return Stack(tree.map_structure(join, *batches), len(batches))
+    return Stack(tree.map_structure(join, *batches), len(batches), tuple(new_epochs))
 
 
 def stack_capacity(batch: Any, wanted: int) -> int:

@@ -6,15 +6,16 @@ history = fit(model, (x_train, y_train), validation_data=(x_val, y_val), epochs=
 
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
+from itertools import pairwise
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import tree
-from keras.callbacks import Callback, CallbackList
+from keras.callbacks import Callback, CallbackList, History
 
 from keras_llm.errors import WorkError
 from keras_llm.training.checkpoints import Checkpoint
@@ -104,7 +105,6 @@ def fit(
     settings = {"batch_size": batch_size, "seed": seed, "shuffle": shuffle, "jit_compile": programs.jit_compile}
     settings["gradient_accumulation_steps"] = gradient_accumulation_steps
     progress = Progress(feeds, settings, epoch=initial_epoch)
-    pace = Pace(steps_per_program, first, feed.num_batches, callbacks)
     if verbose == "auto":
         verbose = 1 if sys.stdout.isatty() or (keras.utils.is_interactive_logging_enabled() and in_notebook()) else 2
     if verbose and not any(isinstance(callback, keras.callbacks.ProgbarLogger) for callback in callbacks):
@@ -122,6 +122,9 @@ def fit(
     calls.callbacks.sort(key=lambda callback: isinstance(callback, Checkpoint))
     progress.callbacks = calls.callbacks
     can_save = any(isinstance(callback, Checkpoint) for callback in calls.callbacks)
+    # When nobody looks between two epochs, one program may hold the end of one and the begin of the next.
+    watched = validation is not None or not all(type(each) in (History, ProgressLine) for each in calls.callbacks)
+    pace = Pace(steps_per_program, first, feed.num_batches if watched or epochs == 1 else None, callbacks)
     history = model.history
     history.program = {"jit_compile": programs.jit_compile, "steps_per_program": 0, "traces": 0, "compile_seconds": 0.0}
     shown = bool(verbose) or any(isinstance(callback, TrainingLog) for callback in callbacks)
@@ -137,14 +140,21 @@ def fit(
             programs.agree({**given, "steps done": progress.step, "jit_compile": programs.jit_compile, "train": data})
             history.program["replicas"] = programs.num_replicas
         epoch_logs: dict[str, Any] = {}
-        for epoch in range(first_epoch, epochs):
+
+        def end_epoch(logs: dict[str, Any]) -> None:
+            epoch = progress.epoch
+            progress.begin(epoch + 1)
+            calls.on_epoch_end(epoch, logs)
+
+        rest = range(first_epoch, epochs)
+        for together in [range(epoch, epoch + 1) for epoch in rest] if watched else [rest] if rest else []:
             if model.stop_training:
                 break
-            if epoch != progress.epoch:
-                progress.begin(epoch)
+            if together[0] != progress.epoch:
+                progress.begin(together[0])
             model.reset_metrics()
-            calls.on_epoch_begin(epoch)
-            epoch_logs = _train_epoch(model, programs, feed, progress, pace, meter, calls)
+            calls.on_epoch_begin(together[0])
+            epoch_logs = _train(model, programs, feed, progress, together, pace, meter, calls, end_epoch)
             if validation is not None and epoch_logs:
                 scores = _evaluate(model, programs, validation, calls)
                 epoch_logs |= {f"val_{name}": value for name, value in scores.items()}
@@ -155,46 +165,58 @@ def fit(
                 "seconds": meter.spent(),
                 **meter.figures(),
             }
-            progress.begin(epoch + 1)
-            calls.on_epoch_end(epoch, epoch_logs)
+            end_epoch(epoch_logs)
         if isinstance(model.optimizer, keras.optimizers.Optimizer) and epochs > 0:
             model.optimizer.finalize_variable_values(model.trainable_variables)
         calls.on_train_end(epoch_logs)
     return history
 
 
-def _train_epoch(
+def _train(
     model: keras.Model,
     programs: Programs,
     feed: Feed,
     progress: Progress,
-    pace: "Pace",
+    epochs: range,
+    pace: Pace,
     meter: Meter,
     calls: CallbackList,
+    end_epoch: Callable[[dict], None],
 ) -> dict[str, Any]:
-    """The rest of the epoch under way; the logs of its last step."""
+    """The rest of the epoch under way, and those that follow without a break; the logs of the last step."""
     asked = time.perf_counter()
-    for stack in ahead(feed.stacks(progress.epoch, pace.capacity, pace.steps, progress.step)):
+    for stack in ahead(feed.stacks(epochs, pace.capacity, pace.steps, progress.step)):
         waited = time.perf_counter() - asked
         calls.on_train_batch_begin(progress.step)
         compiling = programs.compile_seconds
         table, seconds = programs.run("train", stack)
         pace.tell(stack.steps, seconds)
         meter.tell(stack, seconds, waited, programs.compile_seconds - compiling)
-        progress.advance(stack.steps, last(table))
-        calls.on_train_batch_end(progress.step - 1, progress.logs)
+        for begin, end in pairwise(sorted({0, *stack.new_epochs, stack.steps})):  # each a part of one epoch
+            if begin in stack.new_epochs:
+                end_epoch(progress.logs)
+                calls.on_epoch_begin(progress.epoch)
+            progress.advance(end - begin, last(table, end))
+            calls.on_train_batch_end(progress.step - 1, progress.logs)
+            check_finite(model, table, begin, end, progress)
         if model.stop_training:
             break
-        bad = np.flatnonzero(~np.isfinite(table["loss"])) if "loss" in table else []
-        if len(bad):
-            first, before = progress.step - stack.steps + int(bad[0]) + 1, int(model.optimizer.iterations) - stack.steps
-            raise WorkError(
-                f"The loss became {table['loss'][bad[0]]} at step {first} of epoch {progress.epoch + 1}, with learning "
-                f"rate {rate_of_step(model.optimizer, before + int(bad[0])):.3g}: lower the learning rate, or clip the "
-                "gradients (global_clipnorm=1.0)."
-            )
         asked = time.perf_counter()
     return progress.logs
+
+
+def check_finite(model: keras.Model, table: dict[str, np.ndarray], begin: int, end: int, progress: Progress) -> None:
+    """Stop a training whose loss is no number any more; ``begin`` to ``end`` are the rows of the epoch under way."""
+    bad = np.flatnonzero(~np.isfinite(table["loss"][begin:end])) if "loss" in table else []
+    if model.stop_training or not len(bad):
+        return
+    row = begin + int(bad[0])
+    step = int(model.optimizer.iterations) - len(table["loss"]) + row
+    raise WorkError(
+        f"The loss became {table['loss'][row]} at step {progress.step - end + row + 1} of epoch {progress.epoch + 1}, "
+        f"with learning rate {rate_of_step(model.optimizer, step):.3g}: lower the learning rate, or clip the gradients "
+        "(global_clipnorm=1.0)."
+    )
 
 
 def evaluate(
@@ -236,7 +258,7 @@ def _evaluate(model: keras.Model, programs: Programs, feed: Feed, calls: Callbac
     calls.on_test_begin()
     capacity = stack_capacity(feed.first_batch(), min(MOST_STEPS, feed.num_batches or MOST_STEPS))
     step, logs = 0, {}
-    for stack in feed.stacks(0, capacity, lambda: capacity):
+    for stack in feed.stacks(range(1), capacity, lambda: capacity):
         calls.on_test_batch_begin(step)
         table, _ = programs.run("test", stack)
         step += stack.steps
@@ -277,9 +299,10 @@ def predict(model: keras.Model, x: Any, *, batch_size: int = 32, jit_compile: bo
     return tree.map_structure(lambda *leaves: np.concatenate(leaves), *outputs)
 
 
-def last(table: dict[str, np.ndarray]) -> dict[str, Any]:
-    """The logs after the last step: floats, or an array where a metric has one number a class."""
-    return {name: values[-1] if values.ndim > 1 else float(values[-1]) for name, values in table.items()}
+def last(table: dict[str, np.ndarray], steps: int = 0) -> dict[str, Any]:
+    """The logs after so many steps, or after the last: floats, or an array where a metric has one number a class."""
+    rows = {name: values[steps - 1] for name, values in table.items()}
+    return {name: row if row.ndim else float(row) for name, row in rows.items()}
 
 
 def in_notebook() -> bool:

@@ -21,14 +21,15 @@ class Pace:
     pace compiles nothing anew.
     """
 
-    def __init__(self, steps_per_program: int | str, batch: Any, num_batches: int | None, callbacks: list) -> None:
+    def __init__(self, steps_per_program: int | str, batch: Any, most: int | None, callbacks: list) -> None:
+        """See ``fit``; ``most`` is the number of steps until somebody looks, None when it is not known."""
         self.learns = steps_per_program == "auto"
         if self.learns:
             wanted = 1 if any(sees_each_batch(callback) for callback in callbacks) else MOST_STEPS
-            self.capacity = stack_capacity(batch, min(wanted, num_batches or wanted))
+            self.capacity = stack_capacity(batch, min(wanted, most or wanted))
             self.now = 1
         elif isinstance(steps_per_program, int | np.integer) and steps_per_program >= 1:
-            self.capacity = min(steps_per_program, num_batches or steps_per_program)
+            self.capacity = min(steps_per_program, most or steps_per_program)
             self.now = self.capacity
         else:
             raise ValueError(f"steps_per_program={steps_per_program!r}: give a positive whole number or 'auto'.")

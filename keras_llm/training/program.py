@@ -93,13 +93,14 @@ class Programs:
 
     def _loop(self, kind: str) -> Callable:
         @tf.function(jit_compile=self.whole)
-        def program(arrays, steps):
+        def program(arrays, steps, new_epoch):
             self.traces[kind] += 1
             one_step = self.train_step if kind == "train" else self.model.test_step
             capacity = tree.flatten(arrays)[0].shape[0]
 
             def body(step, logs):
                 batch = tree.map_structure(lambda array: array[step], arrays)
+                tf.cond(new_epoch[step], self._reset_metrics, lambda: None)
                 with self.scope():
                     result = one_step(batch)
                 result = {name: tf.cast(value, "float32") for name, value in result.items()}
@@ -128,12 +129,22 @@ class Programs:
             WorkError: when XLA cannot compile the step.
         """
         program, traces, start = getattr(self, kind), self.traces[kind], time.perf_counter()
-        values = self.compiled(program, stack.arrays, np.int32(stack.steps))
+        values = self.compiled(program, *self.arguments(stack))
         seconds = time.perf_counter() - start
         if self.traces[kind] > traces:
             self.compile_seconds += seconds
             seconds = 0.0
         return self.table(kind, values.numpy()[: stack.steps]), seconds
+
+    def arguments(self, stack: Stack) -> tuple:
+        """What a program takes: the arrays, the number of real steps, and which of them begin a further epoch."""
+        new_epoch = np.zeros(len(tree.flatten(stack.arrays)[0]), bool)
+        new_epoch[list(stack.new_epochs)] = True
+        return stack.arrays, np.int32(stack.steps), new_epoch
+
+    def _reset_metrics(self) -> None:
+        for metric in self.model.metrics:
+            metric.reset_state()
 
     def table(self, kind: str, rows: np.ndarray) -> dict[str, np.ndarray]:
         """The logs by name, from one row ``(numbers of all logs,)`` a step."""
@@ -160,13 +171,14 @@ class Programs:
         Args:
             specs: a stack's arrays as ``tf.TensorSpec``.
         """
-        traced = getattr(self, kind).get_concrete_function(specs, tf.TensorSpec((), "int32"))
-        total, capacity = matrix_flops(traced.graph), tree.flatten(specs)[0].shape[0]
+        capacity = tree.flatten(specs)[0].shape[0]
+        others = tf.TensorSpec((), "int32"), tf.TensorSpec((capacity,), "bool")
+        total = matrix_flops(getattr(self, kind).get_concrete_function(specs, *others).graph)
         return None if total is None else total // capacity  # the loop was counted with all the turns it can make
 
     def hlo(self, kind: str, stack: Stack, stage: str = "hlo") -> str:
         """The text of the compiled program, for a look inside; ``stage`` may be ``optimized_hlo``."""
-        arguments = tree.map_structure(tf.convert_to_tensor, (stack.arrays, np.int32(stack.steps)))
+        arguments = tree.map_structure(tf.convert_to_tensor, self.arguments(stack))
         return getattr(self, kind).experimental_get_compiler_ir(*arguments)(stage=stage)
 
 
