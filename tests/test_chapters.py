@@ -105,6 +105,7 @@ class TestSmokeRun:
         assert names == {
             "metrics.json",
             "history.csv",
+            "log.jsonl",
             "model.keras",
             "tokenizer.json",
             "classifier.json",

@@ -94,8 +94,8 @@ def test_lstm_compiles_to_a_loop_with_the_input_projection_outside() -> None:
     x = tf.constant(inputs(B, T, D))
     hlo = tf.function(layer, jit_compile=True).experimental_get_compiler_ir(x)(stage="hlo")
     entry = hlo[hlo.index("\nENTRY") :]
-    assert entry.count(" while(") == 1
-    assert entry.count(" dot(") == 1 and hlo.count(" dot(") == 2  # x W once for all steps; h U in the loop
+    assert entry.count(" while(") == 2  # one for each half of the batch
+    assert entry.count(" dot(") == 1 and hlo.count(" dot(") == 3  # x W once for all steps; h U in the loops
 
 
 @pytest.mark.parametrize("recurrent", [LSTM, BidirectionalLSTM])

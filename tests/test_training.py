@@ -127,7 +127,8 @@ def test_the_compiled_program_encloses_the_training_steps(kind, model, token_ids
         model(token_ids)
         model.compile("adam", model.loss_name)
         model.optimizer.build(model.trainable_variables)
-        data, products = (token_ids, labels % 2), 3 + 6  # x W, h U, the head; two gradients of each
+        # x W and the head, h U for each half of the batch; two gradients of each
+        data, products = (token_ids, labels % 2), 3 * (2 + 2)
     parts = computations(programs_of(model).hlo("train", stack_of(data, 8, 5)))
     loops = re.findall(r" while\(.*body=%([\w.-]+)", parts["ENTRY"])
     assert len(loops) == 1  # one loop over the steps …

@@ -94,7 +94,12 @@ class LSTM(layers.Layer):
         if self.go_backwards:
             gates, keep = ops.flip(gates, axis=0), ops.flip(keep, axis=0)
         # TensorFlow's own conversion reads the variable; a custom gradient takes no variables when run eagerly.
-        states = lstm_recurrence(gates, tf.convert_to_tensor(self.recurrent_kernel), keep)  # (T, B, H)
+        recurrent_kernel = tf.convert_to_tensor(self.recurrent_kernel)
+        # Two halves of a batch know nothing of each other: XLA runs their loops side by side, on two cores. Measured:
+        # 300 ms a training step become 265 for D0's network, 210 become 190 at 64 × 256; short texts take as long.
+        halves = 2 if gates.shape[1] and gates.shape[1] % 2 == 0 else 1
+        parts = zip(tf.split(gates, halves, axis=1), tf.split(keep, halves, axis=1), strict=True)
+        states = tf.concat([lstm_recurrence(g, recurrent_kernel, k) for g, k in parts], axis=1)  # (T, B, H)
         return ops.transpose(states, (1, 0, 2)) if self.return_sequences else states[-1]
 
     def compute_mask(self, inputs, mask=None):

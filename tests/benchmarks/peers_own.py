@@ -12,10 +12,9 @@ from tests.benchmarks import peers_keras, workloads
 from tests.benchmarks.workloads import WORKLOADS
 
 VARIANTS = {
-    "fit": "keras_llm fit",
-    "fit_bfloat16": "keras_llm fit, mixed_bfloat16",
+    "fit": "keras_llm fit (XLA)",
+    "fit_bfloat16": "keras_llm fit, mixed_bfloat16 (clusters)",
 }
-peers_keras.LAYERS.update(dropout=Dropout, lstm=LSTM)  # this process is ours alone
 
 
 def prepare(name: str, variant: str) -> tuple[Callable[[], dict], int]:
@@ -25,6 +24,7 @@ def prepare(name: str, variant: str) -> tuple[Callable[[], dict], int]:
         name: key of ``WORKLOADS``.
         variant: key of ``VARIANTS``.
     """
+    peers_keras.LAYERS.update(dropout=Dropout, lstm=LSTM)  # the process is ours alone
     model = peers_keras.compiled(name, variant, loss_of(name))
     work, (x, y) = WORKLOADS[name], workloads.batches(name)
     epochs = work.epochs(len(y))
