@@ -44,6 +44,26 @@ def result(rows) -> Result:
     return Result(about, {"keras": "3"}, 2, peak, {"jax": "jax"}, {"gpt": rows}, failed)
 
 
+def test_the_readme_shows_the_recorded_run(tmp_path) -> None:
+    result = report.read(report.RECORDED / "benchmark.json")
+    assert (report.RECORDED / "benchmark.md").read_text(encoding="utf-8") == report.markdown(result)
+    readme = (race.ROOT / "README.md").read_text(encoding="utf-8")
+    assert all(line in readme for line in report.goals(result)[2:])
+    assert list(result.rows) == list(workloads.WORKLOADS) and not any(result.failed.values())
+
+
+def test_a_run_is_put_into_the_readme_between_the_marks(result, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(report, "RECORDED", tmp_path / "recorded")
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{report.BEGIN}\nan old table\n{report.END}\nafter\n", encoding="utf-8")
+    for _ in range(2):
+        report.record(result, readme)
+    lines = readme.read_text(encoding="utf-8").splitlines()
+    assert lines[:3] == ["before", report.BEGIN, ""] and lines[-2:] == [report.END, "after"]
+    assert "an old table" not in lines and sum(line.startswith("| (d) GPT") for line in lines) == 1
+    assert {file.suffix for file in (tmp_path / "recorded").iterdir()} == {".json", ".md", ".png"}
+
+
 @pytest.mark.parametrize("name", workloads.WORKLOADS)
 def test_operations_are_those_of_the_traced_network(name, monkeypatch) -> None:
     tiny = {} if name == "perceptron" else TINY

@@ -102,7 +102,7 @@ def test_the_python_examples_run(code, finished_run, capsys, monkeypatch, tmp_pa
 
 def test_the_options_of_the_text_exist(cli) -> None:
     known = set(OPTION.findall(cli("run", "--help").out + cli("predict", "--help").out))
-    prose = re.sub(r"`(pip|python|pytest)[^`]*`", "", TEXT)
+    prose = re.sub(r"`(pip|python|pytest)[^`]*`|<!--.*?-->", "", TEXT)
     assert set(OPTION.findall(prose)) <= known
 
 

@@ -6,6 +6,7 @@ examples:
   python -m tests.benchmarks --workloads gpt,bert --rounds 9
   python -m tests.benchmarks --peers own,keras                 without PyTorch and JAX
   python -m tests.benchmarks --from runs/benchmark             tables and picture again, from benchmark.json
+  python -m tests.benchmarks --from runs/benchmark --record    the same, kept in the repository and in its README
 
 PyTorch and JAX come with the extra: pip install -c constraints.txt -e ".[bench]". A peer that is not installed is left
 out, and the table says so. The machine should do nothing else meanwhile.
@@ -53,6 +54,9 @@ def options() -> argparse.Namespace:
     parser.add_argument(
         "--from", dest="source", type=Path, metavar="DIR", help="measure nothing, write DIR's files again"
     )
+    parser.add_argument(
+        "--record", action="store_true", help="keep the run in tests/benchmarks/recorded, its goals in README.md"
+    )
     chosen = parser.parse_args()
     chosen.workloads = chosen.workloads or (["perceptron", "gpt_small"] if chosen.quick else list(WORKLOADS))
     chosen.rounds = chosen.rounds or (2 if chosen.quick else 5)
@@ -98,13 +102,18 @@ def measure(chosen: argparse.Namespace) -> report.Result:
 def main() -> int:
     chosen = options()
     if chosen.source:
-        report.write(report.read(chosen.source / "benchmark.json"), chosen.source)
+        result = report.read(chosen.source / "benchmark.json")
+        report.write(result, chosen.source)
+        if chosen.record:
+            report.record(result, race.ROOT / "README.md")
         return 0
     try:
         result = measure(chosen)
     except (ValueError, race.WorkerFailed) as error:
         say(str(error))
         return 1
+    if chosen.record:
+        report.record(result, race.ROOT / "README.md")
     print(report.markdown(result))
     say(f"written: {chosen.output}/benchmark.md, .json and .png")
     return 1 if any(result.failed.values()) else 0

@@ -11,6 +11,8 @@ from tests.benchmarks.goals import GOALS, Verdict, judge, share_of_peak
 from tests.benchmarks.race import PEERS, Row, ours, ratios
 from tests.benchmarks.workloads import WORKLOADS
 
+RECORDED = Path(__file__).parent / "recorded"
+BEGIN, END = "<!-- python -m tests.benchmarks --record -->", "<!-- end -->"
 COLOURS = dict(zip(PEERS, style.COLOURS, strict=False))
 
 
@@ -47,6 +49,15 @@ def write(result: Result, folder: Path) -> None:
         picture(result, folder / "benchmark.png")
 
 
+def record(result: Result, readme: Path) -> None:
+    """Keep a run beside this file, and put its goals into the README between the two marks."""
+    write(result, RECORDED)
+    before, begin, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    table = "\n".join(goals(result)[2:])
+    readme.write_text(f"{before}{begin}\n\n{table}\n{end}{after}", encoding="utf-8")
+
+
 def read(file: Path) -> Result:
     """A result from its JSON file."""
     values = json.loads(file.read_text(encoding="utf-8"))
@@ -61,11 +72,12 @@ def markdown(result: Result) -> str:
     lines = [
         f"{about['processor']}, {about['cores']} cores, {about['memory_gb']} GB, {about['system']}; {versions}.",
         "",
-        f"Each row ran in a process of its own, in turns with the others; {result.warm_up} warm-up rounds do not "
-        "count. Medians, smallest to largest in brackets. *Ours is faster by*: the median of the ratios round by "
-        "round, to our fastest row (1.00). *Share of peak*: operations in matrix products, over the peak of the row's "
-        "precision. *First call*: how much longer the first round took than the later ones, so compiling. *Loss*: mean "
-        "of the last pass over the data in the last round; *beside ours*: its difference from that of our fastest row. "
+        "Each row ran in a process of its own, in turns with the others; each turn begins with a round that is not "
+        f"timed, and {result.warm_up} turns before the first do not count. Medians, smallest to largest in brackets. "
+        "*Ours is faster by*: the median of the ratios round by round, to our fastest row (1.00). *Share of peak*: "
+        "operations in matrix products, over the peak of the row's precision. *First call*: how much longer the first "
+        "round took than the later ones, so compiling. *Loss*: mean of the last pass over the data in the last round; "
+        "*beside ours*: its difference from that of our fastest row. "
         "Each library draws its own initial weights and dropout.",
         "",
         *peaks(result),

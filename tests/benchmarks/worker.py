@@ -1,8 +1,8 @@
 """One variant of a peer in a process of its own. The race starts it: libraries in one process would share threads.
 
 ``python -m tests.benchmarks.worker PEER`` says what the peer offers, and ends. With ``VARIANT WORKLOAD`` after it, the
-worker builds the network, then trains one round for each line that it reads, and ends with its input. Answers are lines
-of JSON.
+worker builds the network, then trains a round to get warm and a timed one for each line that it reads, and ends with
+its input. Answers are lines of JSON.
 
 A peer is a module ``tests.benchmarks.peers_PEER`` with
 
@@ -40,7 +40,10 @@ def main(peer: str, variant: str = "", workload: str = "") -> None:
         return answer(variants=module.VARIANTS, workloads=list(getattr(module, "ONLY", WORKLOADS)), peak=peak)
     run, parameters = module.prepare(workload, variant)
     answer(parameters=parameters)
-    for _ in sys.stdin:  # blocks without work, so that a waiting worker takes nothing from the one whose turn it is
+    # Reading blocks without work, so that a waiting worker takes nothing from the one whose turn it is.
+    for number, _ in enumerate(sys.stdin):
+        if number:  # the first round of all is there to compile
+            run()  # meanwhile the others have had the processor's caches: measured, up to a third of a step's time
         answer(**run(), memory_gb=machine.peak_memory_gb())
 
 
