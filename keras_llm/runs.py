@@ -111,6 +111,15 @@ class Run:
         """Whether the user brought a file of their own."""
         return self.options.data is not None
 
+    def refuse_own_data(self, why: str) -> None:
+        """For a chapter that has no use for ``--data``.
+
+        Raises:
+            InputError: when it was given.
+        """
+        if self.own_data or self.options.test_data is not None:
+            raise InputError(f"{self.chapter} takes no file of yours ({why}): leave --data and --test-data away.")
+
     def load_own_data(self):
         """The user's files as a :class:`keras_llm.data.ClassificationData`; what was dropped is said."""
         from keras_llm.data import from_files
@@ -188,7 +197,7 @@ class Run:
 
     def record(self, **metrics: float) -> None:
         """Add figures to ``metrics.json``."""
-        self.metrics |= {name: round(float(value), 6) for name, value in metrics.items()}
+        self.metrics |= {name: float(f"{float(value):.6g}") for name, value in metrics.items()}
         self.write("metrics.json", json.dumps(self.metrics, indent=2))
 
     def figure(self, name: str, figure) -> Path:

@@ -1,4 +1,4 @@
-"""Figures from a training history, from scores and from a confusion matrix, and nothing else.
+"""Figures from a training history, from scores and from arrays of results, and nothing else.
 
     figure = plot_history(history, baseline=0.782)
     save(figure, "run/history.png")
@@ -8,16 +8,21 @@ the functions work without a display and in threads, and no figure has to be clo
 first of them runs.
 """
 
+from keras_llm.plots.boundary import plane, plot_boundaries
 from keras_llm.plots.confusion import plot_confusion_matrix
 from keras_llm.plots.fonts import chinese_font, register_font
+from keras_llm.plots.heatmap import plot_heatmap
 from keras_llm.plots.history import plot_comparison, plot_history
 from keras_llm.plots.scores import plot_scores
 from keras_llm.plots.style import save
 
 __all__ = [
     "chinese_font",
+    "plane",
+    "plot_boundaries",
     "plot_comparison",
     "plot_confusion_matrix",
+    "plot_heatmap",
     "plot_history",
     "plot_scores",
     "register_font",

@@ -72,14 +72,14 @@ def plot_confusion_matrix(
     if size <= MOST_COUNTED:
         for (row, column), count in np.ndenumerate(matrix):
             style = {
-                "color": _readable_on(image.cmap(image.norm(shown[row, column]))),
+                "color": readable_on(image.cmap(image.norm(shown[row, column]))),
                 "fontsize": 12 if size <= 5 else 10 if size <= 15 else 8,
             }
             axes.text(column, row, str(count), horizontalalignment="center", verticalalignment="center", **style)
     return finish(figure, title)
 
 
-def _readable_on(background: Sequence[float]) -> str:
+def readable_on(background: Sequence[float]) -> str:
     """Black or white, whichever is easier to read on a colour of red, green and blue in [0, 1]."""
     luminance = np.dot(np.power(background[:3], 2.2), (0.2126, 0.7152, 0.0722))
     # Equal contrast by formula is at 0.18, but on a middle blue the eye still prefers white.

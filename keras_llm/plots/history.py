@@ -93,6 +93,8 @@ def plot_comparison(
     *,
     baseline: float | None = None,
     label: str | None = None,
+    xlabel: str = "epoch",
+    marked: tuple[int, str] | None = None,
     title: str | None = None,
 ) -> Figure:
     """One metric of several runs on the same axes, for up to about eight runs.
@@ -102,6 +104,8 @@ def plot_comparison(
         metric: the series to compare, ``val_`` included; each run's best value stands in the legend.
         baseline: value to beat, a dashed line.
         label: axis label with its unit, when the default does not fit.
+        xlabel: what the values were counted in.
+        marked: an epoch to draw a dotted line at, and what to write in the legend about it.
         title: above the axes.
 
     Raises:
@@ -134,7 +138,10 @@ def plot_comparison(
         _draw_curve(axes, values, sparse=metric.startswith("val_"), **style)
         longest = max(longest, len(values))
     _draw_baseline(axes, baseline)
+    if marked is not None:
+        axes.axvline(marked[0], color=GREY, linestyle=":", label=legible(marked[1]))
     _set_epochs(axes, longest)
+    axes.set_xlabel(legible(xlabel))
     part = "validation " if metric.startswith("val_") else "training "
     axes.set_ylabel(legible(label or part + axis_label(metric.removeprefix("val_"))))
     figure.legend(loc="outside lower center", ncols=2 if len(histories) > 1 else 1, handlelength=3.4)

@@ -1,0 +1,160 @@
+"""Byte-pair encoding from scratch, to be read; ``SubwordTokenizer`` does the same with a library, and faster.
+
+    "low lower lowest"  ->  pieces "low", " lower", " lowest"  ->  l o w | ␣ l o w e r | ␣ l o w e s t
+    the pair (l, o) is the most frequent: merge it everywhere, count again, merge the next, …
+
+The texts are cut into pieces first (words, each with the space before it), and no merge crosses a piece. So only
+distinct pieces need to be kept, with how often they occur, and a merge touches only the pieces that hold its pair.
+"""
+
+import heapq
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from itertools import pairwise
+
+import regex
+
+from keras_llm.errors import InputError
+from keras_llm.text.tokenizer import refuse_single_string
+
+Pair = tuple[int, int]
+
+# GPT-2's pieces: endings after an apostrophe; letters, digits or other marks, each with one space before; white space.
+PIECE = regex.compile(r"'(?:s|t|re|ve|m|ll|d)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
+# The ids of the 256 bytes, in GPT-2's order: printable ones first. It decides between pairs of equal frequency.
+PRINTABLE = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+BYTE_ORDER = [*PRINTABLE, *(byte for byte in range(256) if byte not in PRINTABLE)]
+ID_OF_BYTE = {byte: token_id for token_id, byte in enumerate(BYTE_ORDER)}
+
+
+class BytePairEncoding:
+    """Merges learned from texts, and the tokens that they make: ``decode(encode(text)) == text`` for any text.
+
+    The ids 0 to 255 are the bytes; each merge adds an id.
+
+    Args:
+        merges: pairs of ids, the first learned first; a pair may use the ids that earlier ones added.
+
+    Attributes:
+        tokens: the bytes of each id.
+        merges: pair of ids → the id that it makes, in the order in which they were learned.
+
+    Raises:
+        ValueError: when a pair has an id that no earlier merge made.
+
+    Example:
+        >>> bpe = BytePairEncoding.train(["low low low lower lower newest"], vocabulary_size=260)
+        >>> [bpe.tokens[i] for i in bpe.encode("lower")]
+        [b'low', b'e', b'r']
+
+    Source: Sennrich et al. 2016, section 3.2; Radford et al. 2019, section 2.2; document D2, FAQ on rare words.
+    """
+
+    def __init__(self, merges: Iterable[Pair] = ()) -> None:
+        self.tokens = [bytes([byte]) for byte in BYTE_ORDER]
+        self._ids = {token: token_id for token_id, token in enumerate(self.tokens)}
+        self.merges: dict[Pair, int] = {}
+        self._ranks: dict[Pair, int] = {}
+        self._encode_piece = lru_cache(maxsize=100_000)(self._merged_piece)  # the same words come again and again
+        for left, right in merges:
+            if not (0 <= left < len(self.tokens) and 0 <= right < len(self.tokens)):
+                raise ValueError(f"The merge of {left} and {right} comes before one of them is made.")
+            self._add((left, right))
+
+    def _add(self, pair: Pair) -> int:
+        """The id of a new merge; that of an old token, when two other halves have made the same bytes."""
+        token = self.tokens[pair[0]] + self.tokens[pair[1]]
+        token_id = self._ids.setdefault(token, len(self.tokens))
+        if token_id == len(self.tokens):
+            self.tokens.append(token)
+        self.merges[pair] = token_id
+        self._ranks[pair] = len(self._ranks)
+        return token_id
+
+    @classmethod
+    def train(
+        cls, texts: Iterable[str], vocabulary_size: int = 8_000, min_frequency: int = 2
+    ) -> "BytePairEncoding":
+        """Learn merges: again and again the most frequent pair of neighbours, the lowest ids among equals.
+
+        Args:
+            texts: read once and not kept, so that they may be lines of a large file.
+            vocabulary_size: number of ids, 256 or more; fewer are used when no frequent pair is left.
+            min_frequency: how often a pair must occur to be merged.
+
+        Raises:
+            InputError: when the vocabulary is too small for the bytes, or there is no text.
+            TypeError: when ``texts`` is one string.
+        """
+        refuse_single_string(texts)
+        if vocabulary_size < 256:
+            raise InputError(f"vocabulary_size={vocabulary_size} does not hold all bytes: use 256 or more.")
+        frequency = Counter(piece for text in texts for piece in PIECE.findall(text))
+        if not frequency:
+            raise InputError("The training texts are empty, so no subword can be learned: give texts with content.")
+        words = [[ID_OF_BYTE[byte] for byte in piece.encode()] for piece in frequency]
+        times = list(frequency.values())
+
+        counts: Counter[Pair] = Counter()
+        places: defaultdict[Pair, set[int]] = defaultdict(set)  # words in which a pair is, or was
+        for number, word in enumerate(words):
+            for pair in pairwise(word):
+                counts[pair] += times[number]
+                places[pair].add(number)
+        # The highest count comes first. An entry whose count has fallen since is put back when it comes up.
+        queue = [(-count, pair) for pair, count in counts.items()]
+        heapq.heapify(queue)
+
+        bpe = cls()
+        while queue and len(bpe.tokens) < vocabulary_size:
+            negative, pair = heapq.heappop(queue)
+            if -negative != counts[pair]:
+                heapq.heappush(queue, (-counts[pair], pair))
+                continue
+            if counts[pair] < max(1, min_frequency):
+                break
+            token_id, changed = bpe._add(pair), set()
+            for number in places.pop(pair):
+                merged = merge(words[number], pair, token_id)
+                for old in pairwise(words[number]):
+                    counts[old] -= times[number]
+                for new in pairwise(merged):
+                    counts[new] += times[number]
+                    if token_id in new:
+                        places[new].add(number)
+                        changed.add(new)
+                words[number] = merged
+            for each in changed:
+                heapq.heappush(queue, (-counts[each], each))
+        return bpe
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids: in each piece, the merges in the order in which they were learned."""
+        return [token_id for piece in PIECE.findall(text) for token_id in self._encode_piece(piece)]
+
+    def _merged_piece(self, piece: str) -> tuple[int, ...]:
+        ids = [ID_OF_BYTE[byte] for byte in piece.encode()]
+        while known := [pair for pair in pairwise(ids) if pair in self.merges]:
+            pair = min(known, key=self._ranks.__getitem__)
+            ids = merge(ids, pair, self.merges[pair])
+        return tuple(ids)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Text of token ids; bytes that are not UTF-8, as when ids were cut inside a character, become ``�``."""
+        return b"".join(self.tokens[token_id] for token_id in ids).decode(errors="replace")
+
+
+def merge(ids: Sequence[int], pair: Pair, token_id: int) -> list[int]:
+    """Each occurrence of a pair of neighbours replaced by one id, from left to right.
+
+    Example:
+        >>> merge([1, 1, 1, 2], (1, 1), 9)
+        [9, 1, 2]
+    """
+    (left, right), merged, place, last = pair, [], 0, len(ids) - 1
+    while place <= last:
+        found = ids[place] == left and place < last and ids[place + 1] == right
+        merged.append(token_id if found else ids[place])
+        place += 2 if found else 1
+    return merged
