@@ -34,6 +34,9 @@ class Recorder(Callback):
     def on_train_begin(self, logs: dict | None = None) -> None:
         self.run.folder()
         self.run.recorder, self.ended = self, False
+        self.estimated = self.run.estimate.seconds_of(self.stage) if self.run.estimate else None
+        if self.estimated:
+            print(f"{self.stage}: about {self.estimated:.0f} s of training")
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.epoch_start = time.perf_counter()
@@ -65,6 +68,8 @@ class Recorder(Callback):
                 "program": program,
             }
             self.run.write_about("running")
+            if self.estimated:
+                print(f"{self.stage}: {seconds:.0f} s of training, {self.estimated:.0f} were estimated")
         self.ended = True
 
     def rescue(self) -> str:

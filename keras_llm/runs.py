@@ -20,6 +20,7 @@ from typing import Any
 
 from keras_llm import book, machine
 from keras_llm.errors import InputError
+from keras_llm.estimate import Estimate
 from keras_llm.outputs import choose_folder, read_back, write_text
 
 PRESETS = ("smoke", "cpu", "full")
@@ -86,6 +87,8 @@ class Run:
     def __post_init__(self) -> None:
         self.preset, self.seed = self.options.preset, self.options.seed
         self.recorder = None  # the callback of the last training
+        self.speed: dict[str, float] | None = None  # of this machine, measured where a run takes minutes
+        self.estimate: Estimate | None = None
         self.started, self.earlier_seconds, self.status = time.time(), 0.0, "running"
         stem = f"{self.chapter}-{self.preset}-seed{self.seed}"
         self.output = choose_folder(self.options.output, stem, self.options.resume)
@@ -97,14 +100,21 @@ class Run:
     # --- what a lesson uses ---------------------------------------------------------------------------------------
 
     def introduce(self) -> None:
-        """Say what runs, where its results go, and what a recorded run took."""
+        """Say what runs, where its results go, and how many minutes it will take."""
         print(f"{self.chapter}, preset {self.preset}, seed {self.seed}; results go to {self.output}")
+        if self.preset == "smoke":
+            return
+        from keras_llm.training.yardstick import machine_speed
+
+        self.speed = machine_speed()
+        if record := self._comparable_record():
+            self.estimate = Estimate.of(record, self.speed)
+            print(self.estimate)
+
+    def _comparable_record(self) -> dict[str, Any] | None:
+        """The recorded run of this chapter, if it did the same work."""
         record = book.record_of(book.chapters()[self.chapter])
-        if record and record["preset"] == self.preset and not self.own_data:
-            print(
-                f"A recorded run took {record['minutes']:.1f} minutes and {record['peak_memory_gb']:.1f} GB on "
-                f"{record['machine']['processor']}, {record['machine']['cores']} cores."
-            )
+        return record if record and record["preset"] == self.preset and not self.own_data else None
 
     @property
     def own_data(self) -> bool:
@@ -208,15 +218,14 @@ class Run:
 
     def compare_with_record(self) -> None:
         """Print this run's figures beside the recorded ones, and which of them are outside the tolerance."""
-        record = book.record_of(book.chapters()[self.chapter])
-        comparable = bool(record) and record["preset"] == self.preset and not self.own_data
-        print(f"\n{'figure':<42}{'this run':>10}" + (f"{'recorded':>10}{'tolerance':>11}" if comparable else ""))
+        record = self._comparable_record()
+        print(f"\n{'figure':<42}{'this run':>10}" + (f"{'recorded':>10}{'tolerance':>11}" if record else ""))
         for name, value in self.metrics.items():
-            line = f"{name:<42}{value:>10.4f}"
-            if comparable and name in record["figures"]:
+            line = f"{name:<42}{value:>10.4g}"
+            if record and name in record["figures"]:
                 figure = record["figures"][name]
                 outside = abs(value - figure["value"]) > figure["tolerance"]
-                line += f"{figure['value']:>10.4f}{figure['tolerance']:>11.4f}" + ("   outside" if outside else "")
+                line += f"{figure['value']:>10.4g}{figure['tolerance']:>11.2g}" + ("   outside" if outside else "")
             print(line)
 
     def finish(self) -> None:
@@ -226,6 +235,8 @@ class Run:
         if self._unfinished().exists():
             shutil.rmtree(self._unfinished())
         print(f"\nDone in {self._seconds() / 60:.1f} minutes. Figures, history and model: {self.output}")
+        if self.estimate:
+            print(self.estimate.against(self._seconds() / 60))
 
     # --- how a run can end before that ----------------------------------------------------------------------------
 
@@ -296,7 +307,9 @@ class Run:
             "status": status,
             "started": datetime.fromtimestamp(self.started).astimezone().isoformat(timespec="seconds"),
             "seconds": round(self._seconds(), 1),
+            "estimated_minutes": round(self.estimate.minutes, 1) if self.estimate else None,
             "peak_memory_gb": machine.peak_memory_gb(),
+            "speed": self.speed,
             "asked": self.asked,
             "resume": self.resume_command(),
             **self._surroundings,

@@ -14,6 +14,7 @@ from keras_llm.runs import HISTORY_FIELDS, PRESETS
 
 pytest_plugins = ["tests.command_line_fixtures"]
 CHAPTERS = book.chapters()
+SERIALISED = {"shards"}  # a folder of chapter 2
 FIGURE = re.compile(r"(baseline_)?(train|validation|test)_[a-z0-9]+(_[a-z0-9]+)*")
 
 
@@ -86,7 +87,7 @@ class TestSmokeRun:
         for row in rows:
             epochs.setdefault(row["stage"], []).append(int(row["epoch"]))
             assert float(row["loss"]) > 0
-            assert float(row["val_loss"]) > 0
+            assert row["val_loss"] == "" or float(row["val_loss"]) > 0
             assert float(row["seconds"]) >= 0
         assert all(numbers == list(range(1, len(numbers) + 1)) for numbers in epochs.values())
 
@@ -102,15 +103,8 @@ class TestSmokeRun:
 
     def test_the_folder_holds_what_the_readme_says_and_no_leftovers(self, finished_run, chapter) -> None:
         names = {path.name for path in finished_run(chapter).iterdir() if path.suffix != ".png"}
-        assert names == {
-            "metrics.json",
-            "history.csv",
-            "log.jsonl",
-            "model.keras",
-            "tokenizer.json",
-            "classifier.json",
-            "run.json",
-        }
+        needed = {"metrics.json", "history.csv", "log.jsonl", "model.keras", "run.json"}
+        assert needed <= names <= needed | {"tokenizer.json", "classifier.json"} | SERIALISED
         assert not (finished_run(chapter) / "interrupted.png").exists()
 
     def test_run_json(self, finished_run, chapter) -> None:
@@ -151,7 +145,7 @@ def test_the_record_is_consistent(chapter) -> None:
     assert "keras" in record["versions"]
     for name, figure in record["figures"].items():
         assert FIGURE.fullmatch(name), name
-        assert figure["tolerance"] > 0, name
+        assert figure["tolerance"] >= 0, name
         assert figure["value"] == figure["over_seeds"][0], name
         assert len(figure["over_seeds"]) == len(record["seeds"]), name
     assert f"baseline_{record['headline']}" in record["figures"]

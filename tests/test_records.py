@@ -18,6 +18,8 @@ ABOUT = {
     "peak_memory_gb": 1.5,
     "versions": {"keras": "3"},
     "machine": {"processor": "abacus", "cores": 2},
+    "speed": {"products": 1e11, "steps": 1e4},
+    "stages": {"document": {"epochs": 3, "seconds": 40.0}},
 }
 
 
@@ -48,7 +50,20 @@ def test_the_first_run_is_quoted_and_the_others_give_the_spread(three) -> None:
     assert accuracy["tolerance"] == 0.04
     assert content["figures"]["test_f1"]["tolerance"] == 0.02  # never less
     assert (content["seed"], content["seeds"], content["minutes"]) == (0, [0, 1, 2], 1.0)
+    assert content["stages"] == {"document": 40.0}
     assert content["headline"] in content["figures"]
+
+
+def test_of_a_rounding_error_the_order_of_magnitude_is_expected(tmp_path) -> None:
+    metrics = {"test_accuracy": 0.8, "train_gradient_error": 3e-10, "train_share": 0.0}
+    figures = records.record([run(tmp_path / "run", metrics)])["figures"]
+    assert figures["train_gradient_error"]["tolerance"] == pytest.approx(2.7e-9)
+    assert figures["train_share"]["tolerance"] == 0
+
+
+def test_a_run_without_a_headline_is_no_record(tmp_path) -> None:
+    with pytest.raises(InputError, match="none of the figures test_accuracy"):
+        records.record([run(tmp_path / "run", {"test_f1": 0.7})])
 
 
 def test_one_run_has_no_spread(three) -> None:
@@ -63,7 +78,7 @@ def test_one_run_has_no_spread(three) -> None:
         ({"test_accuracy": 0.8}, {"seed": 4}, "another chapter, preset or version"),
         ({"test_accuracy": 0.8, "test_f1": 0.7}, {"seed": 1}, "have the same seed"),
         ({"test_accuracy": 0.8, "test_f1": 0.7}, {"asked": {"data": "ab12"}}, "own"),
-        ({"test_f1": 0.7}, {}, "lacks test_accuracy"),
+        ({"test_f1": 0.7}, {}, "another chapter, preset or version"),
         ("{", {}, "cannot be read"),
         ("[0.8]", {}, "cannot be read"),
     ],

@@ -95,17 +95,19 @@ def plot_comparison(
     label: str | None = None,
     xlabel: str = "epoch",
     marked: tuple[int, str] | None = None,
+    show_best: bool = True,
     title: str | None = None,
 ) -> Figure:
     """One metric of several runs on the same axes, for up to about eight runs.
 
     Args:
         histories: a history (see :func:`plot_history`) for each name of a run.
-        metric: the series to compare, ``val_`` included; each run's best value stands in the legend.
+        metric: the series to compare, ``val_`` included.
         baseline: value to beat, a dashed line.
         label: axis label with its unit, when the default does not fit.
         xlabel: what the values were counted in.
         marked: an epoch to draw a dotted line at, and what to write in the legend about it.
+        show_best: whether each run's best value stands in the legend.
         title: above the axes.
 
     Raises:
@@ -130,11 +132,14 @@ def plot_comparison(
             raise ValueError(f"The run {name!r} has no metric {metric!r}, only {', '.join(series)}.")
         values = series[metric]
         best = best_epoch(values, metric)
-        score = "never finite" if best is None else f"best {number(values[best - 1])}"
-        name = legible(name, f"run {i}", max_length=30)
+        name = legible(name, f"run {i}", max_length=40)
+        if best is None:
+            name += ": never finite"
+        elif show_best:
+            name += f": best {number(values[best - 1])}"
         # Beyond eight runs a colour comes back, with another line style.
         style = {"linestyle": LINE_STYLES[(i + i // len(COLOURS)) % len(LINE_STYLES)], "marker": MARKERS[i % 8]}
-        style |= {"color": COLOURS[i % len(COLOURS)], "label": f"{name}: {score}"}
+        style |= {"color": COLOURS[i % len(COLOURS)], "label": name}
         _draw_curve(axes, values, sparse=metric.startswith("val_"), **style)
         longest = max(longest, len(values))
     _draw_baseline(axes, baseline)
