@@ -75,7 +75,8 @@ def list_chapters() -> None:
 @app.command(
     epilog="Examples:  [bold]keras-llm run ch03_lstm_classifier[/]  ·  "
     "[bold]keras-llm run ch03_lstm_classifier --preset smoke[/]  ·  "
-    "[bold]keras-llm run ch03_lstm_classifier --data train.csv --test-data test.csv --output runs/mine[/]"
+    "[bold]keras-llm run ch03_lstm_classifier --data train.csv --test-data test.csv --output runs/mine[/]  ·  "
+    "[bold]keras-llm run ch02_text_to_tensors --data novel.txt[/]"
 )
 def run(
     chapter: Annotated[str, typer.Argument(help="Name of a chapter, as in 'keras-llm list'.")],
@@ -83,10 +84,11 @@ def run(
         "cpu"
     ),
     data: Annotated[
-        Path | None, typer.Option(help="Your own CSV, TSV or JSONL with the columns text and label.")
+        Path | None,
+        typer.Option(help="Your own file: CSV, TSV or JSONL with the columns text and label, or running text as .txt."),
     ] = None,
     test_data: Annotated[
-        Path | None, typer.Option(help="Your own test file; without it, a fifth of --data is kept for the test.")
+        Path | None, typer.Option(help="Your own test file; without it, a part of --data is kept for the test.")
     ] = None,
     encoding: Annotated[str, typer.Option(help="Encoding of your files, for instance gb18030.")] = "utf-8",
     output: Annotated[
@@ -188,6 +190,7 @@ def data_list() -> None:
     for name, entry in available().items():
         size = f"{entry.sources[0].archive.size / 1e6:.1f} MB"
         texts = f"{entry.rows:,}" if entry.rows else ""
+        texts += f" ({entry.characters / 1e6:.1f} M chars)" if entry.characters else ""
         rows.append((name, entry.title, texts, size, entry.licence, "yes" if is_cached(name) else "no"))
     _print_table("Datasets and files", ("name", "what", "texts", "download", "licence", "in the cache"), rows)
 
@@ -218,7 +221,7 @@ def data_show(name: Annotated[str, typer.Argument(help="Name as in 'keras-llm da
         print(f"Archive: {package} {version}, {size / 1e6:.1f} MB")
     print(f"In the cache: {'yes' if about['cached'] else 'no'}")
     for label, text in about["examples"]:
-        print(f"Example: {label}  {text}")
+        print("  ".join(filter(None, ("Example:", label, text))))
 
 
 def _print_table(title: str, headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:

@@ -19,28 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from keras_llm import book, machine
-from keras_llm.errors import InputError
 from keras_llm.estimate import Estimate
 from keras_llm.outputs import choose_folder, read_back, write_text
+from keras_llm.sources import Options, Sources
 
 PRESETS = ("smoke", "cpu", "full")
 INTERRUPTED = "interrupted.png"  # the curves of a training that was stopped; a finished run has it no more
 LOG = "log.jsonl"  # what the trainings of a run wrote as they went
 HISTORY_FIELDS = ("stage", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
-
-
-@dataclass(frozen=True)
-class Options:
-    """What ``keras-llm run`` was asked for."""
-
-    preset: str = "cpu"
-    data: Path | None = None
-    test_data: Path | None = None
-    encoding: str = "utf-8"
-    output: Path | None = None
-    seed: int = 0
-    resume: bool = False
-
 
 _requested = Options()
 _active: "Run | None" = None
@@ -74,7 +60,7 @@ def begin(chapter: str) -> "Run":
 
 
 @dataclass
-class Run:
+class Run(Sources):
     """A run and its folder. The folder is made when there is something to put into it."""
 
     chapter: str
@@ -115,83 +101,6 @@ class Run:
         """The recorded run of this chapter, if it did the same work."""
         record = book.record_of(book.chapters()[self.chapter])
         return record if record and record["preset"] == self.preset and not self.own_data else None
-
-    @property
-    def own_data(self) -> bool:
-        """Whether the user brought a file of their own."""
-        return self.options.data is not None
-
-    def refuse_own_data(self, why: str) -> None:
-        """For a chapter that has no use for ``--data``.
-
-        Raises:
-            InputError: when it was given.
-        """
-        if self.own_data or self.options.test_data is not None:
-            raise InputError(f"{self.chapter} takes no file of yours ({why}): leave --data and --test-data away.")
-
-    def load_own_data(self):
-        """The user's files as a :class:`keras_llm.data.ClassificationData`; what was dropped is said."""
-        from keras_llm.data import from_files
-
-        data = from_files(self.options.data, self.options.test_data, encoding=self.options.encoding)
-        for warning in data.provenance.get("warnings", ()):
-            print(f"Note: {warning}")
-        return data
-
-    def use_data(self, dataset, rows_at_least: int = 1) -> None:
-        """Note in ``run.json`` where the texts come from.
-
-        Raises:
-            InputError: when there are fewer training texts than ``rows_at_least``, one batch.
-        """
-        if len(dataset.train) < rows_at_least:
-            raise InputError(
-                f"{dataset.name} leaves {len(dataset.train)} texts for training, fewer than one batch of "
-                f"{rows_at_least}: bring more rows."
-            )
-        self.provenance.append(dataset.provenance)
-
-    def can_fetch(self, name: str) -> bool:
-        """Whether a file of the catalog is here or can be had. With the user's own data, a run goes on without it.
-
-        Raises:
-            InputError: when it cannot be had, and the run is not about the user's own data.
-        """
-        from keras_llm.data import available
-        from keras_llm.data.cache import fetch_with_source
-
-        try:
-            archive = fetch_with_source(name)[1].archive
-        except InputError as error:
-            if not self.own_data:
-                raise
-            print(f"Note: going on without {name}: {error}")
-            return False
-        entry = available()[name]
-        self.provenance.append(
-            {
-                "file": name,
-                "archive": archive.package,
-                "version": archive.version,
-                "sha256": archive.sha256,
-                "licence": entry.licence,
-                "citation": entry.citation,
-            }
-        )
-        return True
-
-    def use_font_for(self, texts) -> None:
-        """Make figures able to show these texts: Chinese takes an installed font, or else the catalog's."""
-        from keras_llm.data import fetch_file
-        from keras_llm.plots import chinese_font, register_font
-
-        if all(ord(character) < 0x2E80 for each in texts for character in each) or chinese_font():
-            return
-        try:
-            print(f"Chinese text in figures is set in {register_font(fetch_file('noto_sans_cjk'))}")
-        except InputError as error:
-            print(f"Note: figures do without Chinese text: {error}")
 
     def callbacks(self, stage: str, early_stopping=None, classifier=None) -> list:
         """The callbacks that record a training in this run and let it go on after an interruption.

@@ -89,7 +89,7 @@ def test_figures_outside_the_tolerance_are_named(cli, monkeypatch, capsys) -> No
     run.metrics = {"test_accuracy": 0.795, "test_f1": 0.75, "new_figure": 1.0}
     run.compare_with_record()
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line}
-    assert "0.8000" in lines["test_accuracy"]
+    assert lines["test_accuracy"].split() == ["test_accuracy", "0.795", "0.8", "0.01"]
     assert "outside" not in lines["test_accuracy"]
     assert lines["test_f1"].endswith("outside")
     assert len(lines["new_figure"].split()) == 2

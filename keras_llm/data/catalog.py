@@ -47,7 +47,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Entry:
-    """A dataset or a file of the catalog. ``task`` to ``rows`` are empty for a file that is no dataset."""
+    """A dataset or a file of the catalog. ``task`` to ``characters`` are empty for a file that is no dataset.
+
+    ``task`` is ``"classification"``, whose rows are labelled texts, or ``"corpus"``, whose rows are documents.
+    """
 
     name: str
     title: str
@@ -60,6 +63,7 @@ class Entry:
     reader: str = ""
     classes: tuple[str, ...] = ()
     rows: int = 0
+    characters: int = 0
 
     @property
     def is_dataset(self) -> bool:

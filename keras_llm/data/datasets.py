@@ -1,13 +1,15 @@
-"""Labelled texts in three parts, and the named datasets of the catalog."""
+"""Labelled texts in three parts, and the named datasets and corpora of the catalog."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 import numpy as np
 
 from keras_llm.data.cache import fetch_with_source, is_cached
 from keras_llm.data.catalog import card, find
-from keras_llm.data.readers import READERS
+from keras_llm.data.corpus import CorpusData, corpus_of
+from keras_llm.data.readers import CORPUS_READERS, READERS
 from keras_llm.data.splits import deduplicate, fingerprints, identities_of, stratified_sample, stratified_split
 from keras_llm.errors import InputError
 
@@ -122,14 +124,18 @@ class ClassificationData:
 
 
 def load(
-    name: str, *, seed: int = 0, validation_fraction: float = 0.1, test_fraction: float = 0.2
-) -> ClassificationData:
-    """A dataset of the catalog, deduplicated before it is split; downloaded when first asked for.
+    name: str, *, seed: int = 0, validation_fraction: float | None = None, test_fraction: float | None = None
+) -> ClassificationData | CorpusData:
+    """A dataset or a corpus of the catalog, deduplicated before it is split; downloaded when first asked for.
 
     Args:
         name: one of the datasets in :func:`keras_llm.data.available`.
         seed: of the split; the same seed gives the same parts on each machine.
-        validation_fraction, test_fraction: shares of each class, in [0, 1).
+        validation_fraction, test_fraction: shares in [0, 1). Of labelled texts, of each class: 0.1 and 0.2 by
+            default. Of the documents of a corpus: 0.05 and 0.05.
+
+    Returns:
+        Labelled texts when the ``task`` of the dataset is classification, running text when it is corpus.
 
     Raises:
         InputError: the name is unknown, a fraction is out of range, or the data cannot be fetched.
@@ -137,27 +143,38 @@ def load(
     Example:
         >>> load("movie_reviews").classes
         ('negative', 'positive')
+        >>> load("three_kingdoms").train.take(7)
+        ['第一回 宴桃园']
     """
     entry = find(name, dataset=True)
     paths, source = fetch_with_source(name)
-    raw = list(READERS[entry.reader](paths, entry.classes))
-    rows = [(text, label) for text, label in raw if label is not None]
-    texts, labels = [text for text, _ in rows], [label for _, label in rows]
-    identities, places = fingerprints(texts, seed)
-    kept, duplicates, ambiguous = deduplicate(identities, labels)
-    whole = Part(tuple(texts[row] for row in kept), np.array([labels[row] for row in kept]))
-    fractions = {"validation": validation_fraction, "test": test_fraction}
-    parts = stratified_split(
-        whole.labels.tolist(), [places[row] for row in kept], list(fractions.values()), entry.classes, f"dataset {name}"
-    )
-    train, validation, test = (whole.rows(part) for part in parts)
-    provenance = {
+    origin = {
         "dataset": name,
         "archive": source.archive.package,
         "version": source.archive.version,
         "sha256": source.archive.sha256,
         "licence": entry.licence,
         "citation": entry.citation,
+    }
+    if entry.task == "corpus":
+        shares = {"validation_fraction": validation_fraction, "test_fraction": test_fraction}
+        reader = CORPUS_READERS[entry.reader]
+        return corpus_of(name, entry.language, lambda: reader(paths), origin, seed=seed, **shares)
+    raw = list(READERS[entry.reader](paths, entry.classes))
+    rows = [(text, label) for text, label in raw if label is not None]
+    texts, labels = [text for text, _ in rows], [label for _, label in rows]
+    identities, places = fingerprints(texts, seed)
+    kept, duplicates, ambiguous = deduplicate(identities, labels)
+    whole = Part(tuple(texts[row] for row in kept), np.array([labels[row] for row in kept]))
+    fractions = {
+        "validation": 0.1 if validation_fraction is None else validation_fraction,
+        "test": 0.2 if test_fraction is None else test_fraction,
+    }
+    parts = stratified_split(
+        whole.labels.tolist(), [places[row] for row in kept], list(fractions.values()), entry.classes, f"dataset {name}"
+    )
+    train, validation, test = (whole.rows(part) for part in parts)
+    provenance = origin | {
         "rows": len(kept),
         "dropped_duplicates": duplicates,
         "dropped_ambiguous": ambiguous,
@@ -172,19 +189,24 @@ def describe(name: str) -> dict:
     """What ``keras-llm data show`` prints: the catalog's facts, the data card and, when cached, three training rows.
 
     Returns:
-        The keys name, title, task, language, classes, rows, licence, citation, note, archives (package, version and
-        bytes of each source), size (bytes of the first), cached, card (Markdown), examples (label and text, each
-        text at most 200 characters).
+        The keys name, title, task, language, classes, rows, characters, licence, citation, note, archives (package,
+        version and bytes of each source), size (bytes of the first), cached, card (Markdown), examples (label and
+        text, each text at most 200 characters; the label of a corpus's document is empty).
     """
     entry = find(name)
     cached = is_cached(name)
     examples = []
     if entry.is_dataset and cached:
         data = load(name)
-        for text, label in zip(data.train.texts[:3], data.train.labels[:3], strict=True):
-            flat = " ".join(text.split())
-            examples.append((data.classes[label], flat if len(flat) <= 200 else flat[:199] + "…"))
-    facts = ("name", "title", "task", "language", "classes", "rows", "licence", "citation", "note")
+        if entry.task == "corpus":
+            rows = [("", text) for text in islice(data.train, 3)]
+        else:
+            rows = [
+                (data.classes[label], text)
+                for text, label in zip(data.train.texts[:3], data.train.labels[:3], strict=True)
+            ]
+        examples = [(label, _shorten(text)) for label, text in rows]
+    facts = ("name", "title", "task", "language", "classes", "rows", "characters", "licence", "citation", "note")
     archives = [(source.archive.package, source.archive.version, source.archive.size) for source in entry.sources]
     return {fact: getattr(entry, fact) for fact in facts} | {
         "archives": archives,
@@ -193,3 +215,8 @@ def describe(name: str) -> dict:
         "card": card(name),
         "examples": examples,
     }
+
+
+def _shorten(text: str) -> str:
+    flat = " ".join(text[:1_000].split())
+    return flat if len(flat) <= 200 else flat[:199] + "…"

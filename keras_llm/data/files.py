@@ -1,14 +1,17 @@
-"""A user's own labelled files as :class:`ClassificationData`."""
+"""A user's own files: tables as :class:`ClassificationData`, running text as :class:`CorpusData`."""
 
 import re
 from collections.abc import Sequence
+from itertools import islice
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
+from keras_llm.data.corpus import CorpusData, corpus_of
 from keras_llm.data.datasets import ClassificationData, Part
 from keras_llm.data.download import file_sha256
+from keras_llm.data.paragraphs import paragraphs_of
 from keras_llm.data.splits import deduplicate, fingerprints, stratified_split
 from keras_llm.data.tables import Table, read_table
 from keras_llm.errors import InputError
@@ -20,35 +23,53 @@ def from_files(
     train: str | PathLike,
     test: str | PathLike | None = None,
     *,
-    validation_fraction: float = 0.1,
-    test_fraction: float = 0.2,
+    task: str | None = None,
+    validation_fraction: float | None = None,
+    test_fraction: float | None = None,
     seed: int = 0,
     encoding: str = "utf-8",
     name: str | None = None,
-) -> ClassificationData:
-    """Labelled texts from CSV, TSV or JSONL files with a ``text`` and a ``label``.
+) -> ClassificationData | CorpusData:
+    """Labelled texts from CSV, TSV or JSONL files with a ``text`` and a ``label``, or running text from ``.txt`` files.
 
-    Rows that repeat a text, and texts that bear two different labels, are dropped before the split. With a test file
-    its rows stay as they are, one prediction for each, and a training row whose text is among them is dropped.
-    ``provenance["warnings"]`` says what was dropped.
+    Rows that repeat a text, and texts that bear two different labels, are dropped before the split; so are paragraphs
+    of running text that repeat an earlier one. With a test file its rows stay as they are, one prediction for each,
+    and a training row whose text is among them is dropped. ``provenance["warnings"]`` says what was dropped.
+
+    Running text may be larger than the memory. Blank lines part its documents, or lines with ``<|endoftext|>``.
 
     Args:
         train: file to train on; without ``test`` it is split three ways.
         test: file to test on.
-        validation_fraction: share of each class in ``train``, in [0, 1).
-        test_fraction: the same; ignored when there is a test file.
+        task: ``"classification"`` or ``"corpus"``, for a caller that can use only the one; by default what the
+            file's name says.
+        validation_fraction: share of each class in ``train``, 0.1 by default; of the paragraphs, 0.05.
+        test_fraction: the same, 0.2 and 0.05 by default; ignored when there is a test file.
         seed: of the split.
         encoding: of the files.
         name: of the dataset; the training file's name by default.
 
     Raises:
-        InputError: a file or a row is wrong, a class has too few rows, there is only one class, or the test file has
-            a label that training never saw. The message names file and line.
+        InputError: a file or a row is wrong, a class has too few rows, there is only one class, the test file has a
+            label that training never saw, or the text is too short to be split. The message names file and line.
 
     Example:
         >>> data = from_files("reviews.csv")
         >>> print(data.summary())
+        >>> first = next(iter(from_files("novel.txt").train))
     """
+    if task not in (None, "classification", "corpus"):
+        raise ValueError(f"task must be 'classification', 'corpus' or None, got {task!r}.")
+    if task is None:
+        task = "corpus" if Path(train).suffix.lower() == ".txt" else "classification"
+    if task == "corpus":
+        for path in (train, test):
+            if path is not None and Path(path).suffix.lower() != ".txt":
+                raise InputError(f"{path}: running text comes as .txt; name such a file.")
+        split = {"validation_fraction": validation_fraction, "test_fraction": test_fraction, "seed": seed}
+        return _corpus(Path(train), None if test is None else Path(test), encoding, name or Path(train).stem, split)
+    validation_fraction = 0.1 if validation_fraction is None else validation_fraction
+    test_fraction = 0.2 if test_fraction is None else test_fraction
     train_path = Path(train)
     table = read_table(train_path, encoding)
     classes = _sorted_classes(table.labels)
@@ -102,6 +123,18 @@ def from_files(
         "warnings": warnings,
     }
     return ClassificationData(name or train_path.stem, detect_language(table.texts), classes, *parts, provenance)
+
+
+def _corpus(train: Path, test: Path | None, encoding: str, name: str, split: dict) -> CorpusData:
+    paths = {"train": train} | ({"test": test} if test else {})
+    read = {part: paragraphs_of(path, encoding) for part, path in paths.items()}
+    language = detect_language([text[:500] for text in islice(read["train"](), 200)])
+    files = {
+        part: {"path": str(path), "sha256": file_sha256(path), "bytes": path.stat().st_size}
+        for part, path in paths.items()
+    }
+    provenance = {"dataset": name, "files": files}
+    return corpus_of(name, language, read["train"], provenance, read_test=read.get("test"), where=str(train), **split)
 
 
 def detect_language(texts: Sequence[str]) -> str:

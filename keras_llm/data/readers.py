@@ -1,14 +1,17 @@
 """Raw rows out of the catalog's files: one reader for each way in which a dataset is laid out.
 
-A reader takes the paths by file name and the classes, and gives ``(text, label)`` rows in file order, where label is
-the class index, or None for a row that belongs to no class. It leaves the text as it is, but for carriage returns.
+A reader of labelled texts takes the paths by file name and the classes, and gives ``(text, label)`` rows in file
+order, where label is the class index, or None for a row that belongs to no class. It leaves the text as it is, but for
+carriage returns. A reader of a corpus takes the paths and gives the documents.
 """
 
+import json
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 Row = tuple[str, int | None]
+LEAST = 200  # characters of a document of a newspaper; a shorter item stays with the next one
 NEUTRAL = 0.5  # a mean rating closer to 0 than this has no clear sign
 RATINGS_HEADER = "id\tsentiment\ttext"  # one of the two archives has it
 
@@ -48,6 +51,40 @@ def label_and_text(paths: dict[str, Path], classes: tuple[str, ...]) -> Iterator
         yield text, classes.index(label)
 
 
+def file_per_document(paths: dict[str, Path]) -> Iterator[str]:
+    """A zip with one document a file."""
+    with zipfile.ZipFile(paths["members.zip"]) as bundle:
+        for name in bundle.namelist():
+            yield bundle.read(name).decode("utf-8")
+
+
+def list_of_documents(paths: dict[str, Path]) -> Iterator[str]:
+    """A JSON list of strings; the lines of a document lose blank ones among them and white space at both ends."""
+    for text in json.loads(next(iter(paths.values())).read_text(encoding="utf-8")):
+        yield "\n".join(line.strip() for line in text.split("\n") if line.strip())
+
+
+def tagged_newspaper(paths: dict[str, Path]) -> Iterator[str]:
+    """``word/tag  word/tag``, one paragraph a line: the words joined, the lines gathered into articles.
+
+    The file does not say where an article begins. A line without a mark at its end, after one that has it, is taken
+    for the headline of the next article.
+    """
+    article: list[str] = []
+    with next(iter(paths.values())).open(encoding="utf-8") as lines:
+        for line in lines:
+            text = "".join(token.rpartition("/")[0] for token in line.split())
+            if article and not _is_closed(text) and _is_closed(article[-1]) and sum(map(len, article)) >= LEAST:
+                yield "\n".join(article)
+                article = []
+            article.append(text)
+    yield "\n".join(article)
+
+
+def _is_closed(line: str) -> bool:
+    return line.endswith(tuple("。！？）”：；…，、》』」"))
+
+
 def _lines(path: Path) -> Iterator[str]:
     # Not str.splitlines, which also splits at characters that stand within a text.
     for line in path.read_text(encoding="utf-8").replace("\r", "").split("\n"):
@@ -57,4 +94,7 @@ def _lines(path: Path) -> Iterator[str]:
 
 READERS: dict[str, Callable[[dict[str, Path], tuple[str, ...]], Iterator[Row]]] = {
     reader.__name__: reader for reader in (ratings, file_per_class, folder_per_class, label_and_text)
+}
+CORPUS_READERS: dict[str, Callable[[dict[str, Path]], Iterator[str]]] = {
+    reader.__name__: reader for reader in (file_per_document, list_of_documents, tagged_newspaper)
 }

@@ -11,6 +11,7 @@ import csv
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,7 +44,8 @@ def read_table(path: Path, encoding: str = "utf-8") -> Table:
         >>> read_table(Path("reviews.csv")).labels[:2]
         ['negative', 'positive']
     """
-    data = _read_bytes(path)
+    with opening(path):
+        data = path.read_bytes()
     kind = path.suffix.lower()
     if kind not in SUFFIXES:
         why = "a .txt file is a corpus without labels" if kind == ".txt" else f"'{kind}' is not a known kind of table"
@@ -69,15 +71,25 @@ def read_table(path: Path, encoding: str = "utf-8") -> Table:
     return table
 
 
-def _read_bytes(path: Path) -> bytes:
+@contextmanager
+def opening(path: Path) -> Iterator[None]:
+    """Turns what the system says about a file that cannot be read into an InputError."""
     try:
-        return path.read_bytes()
+        yield
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file.") from error
     except IsADirectoryError as error:
         raise InputError(f"{path}: this is a folder; name the file in it.") from error
     except OSError as error:
         raise InputError(f"{path}: the file cannot be read ({error.strerror}).") from error
+
+
+def other_encoding(path: Path, encoding: str) -> str:
+    """What the encoding of a file may be that is not ``encoding``."""
+    with path.open("rb") as file:
+        if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
+            return "utf-16"
+    return "utf-8" if encoding == "gb18030" else "gb18030"
 
 
 def _decode(path: Path, data: bytes, encoding: str) -> str:
@@ -87,10 +99,9 @@ def _decode(path: Path, data: bytes, encoding: str) -> str:
         raise InputError(f"there is no encoding called '{encoding}'; try utf-8, gb18030 or utf-16.") from error
     except UnicodeError as error:
         offset = getattr(error, "start", 0)
-        other = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8" if encoding == "gb18030" else "gb18030"
         raise InputError(
             f"{path}, line {data.count(bytes([10]), 0, offset) + 1}: byte {offset} of the file is not {encoding}; "
-            f"say which encoding it is, for instance --encoding {other}."
+            f"say which encoding it is, for instance --encoding {other_encoding(path, encoding)}."
         ) from error
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     return text.rstrip("\n")

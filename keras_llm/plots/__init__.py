@@ -13,6 +13,7 @@ from keras_llm.plots.confusion import plot_confusion_matrix
 from keras_llm.plots.fonts import chinese_font, register_font
 from keras_llm.plots.heatmap import plot_heatmap
 from keras_llm.plots.history import plot_comparison, plot_history
+from keras_llm.plots.power_laws import plot_power_laws
 from keras_llm.plots.scores import plot_scores
 from keras_llm.plots.style import save
 
@@ -24,6 +25,7 @@ __all__ = [
     "plot_confusion_matrix",
     "plot_heatmap",
     "plot_history",
+    "plot_power_laws",
     "plot_scores",
     "register_font",
     "save",
