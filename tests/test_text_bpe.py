@@ -56,7 +56,11 @@ def test_the_pieces_are_the_text(text) -> None:
     assert "".join(PIECE.findall(text)) == text
 
 
-@given(st.lists(st.text(), min_size=1), st.integers(1, 3), st.integers(256, 300))
+# Not yet assigned code points are left out: whether they are letters depends on the Unicode version of each library.
+ASSIGNED = st.text(st.characters(exclude_categories=("Cn", "Cs")))
+
+
+@given(st.lists(ASSIGNED, min_size=1), st.integers(1, 3), st.integers(256, 300))
 @settings(max_examples=200, deadline=None)
 def test_the_merges_of_any_texts_are_those_of_the_library(texts, min_frequency, vocabulary_size) -> None:
     texts = [text * 3 for text in texts if text] or ["a"]
@@ -69,7 +73,7 @@ def test_the_merges_of_a_made_up_language_are_those_of_the_library() -> None:
     words = ["".join(draw.choices("abcdé好 ", k=draw.randint(1, 9))) for _ in range(300)]
     texts = [" ".join(draw.choices(words, k=40)) for _ in range(200)]
     ours = BytePairEncoding.train(texts, 900)
-    assert len(ours.merges) > 600
+    assert len(ours.merges) > 400
     assert own_merges(ours) == library_merges(texts, 900)
     library = byte_level_bpe(
         {"".join(p): i for i, p in enumerate([*BYTES, *map("".join, library_merges(texts, 900))])},
@@ -85,8 +89,8 @@ def spelled(bpe: BytePairEncoding, text: str) -> list[str]:
 
 
 def test_the_most_frequent_pair_comes_first_and_the_lowest_ids_among_equals() -> None:
-    bpe = BytePairEncoding.train(["bd bd bd ac ac ac ab"], 258, min_frequency=1)
-    assert [bpe.tokens[i] for i in bpe.merges.values()] == [b"ac", b"bd"]
+    bpe = BytePairEncoding.train(["bd", "ef", "bd", "ac", "ef", "ac", "bd"], 259, min_frequency=1)
+    assert [bpe.tokens[i] for i in bpe.merges.values()] == [b"bd", b"ac", b"ef"]
 
 
 def test_no_merge_crosses_a_piece() -> None:
@@ -129,7 +133,7 @@ def test_what_cannot_be_trained_is_refused() -> None:
 @pytest.mark.slow
 @pytest.mark.network
 def test_the_whole_english_corpus_in_two_minutes_with_the_merges_of_the_library() -> None:
-    speeches = data.load("sotu").texts  # 12 million characters
+    speeches = list(data.load("state_of_the_union").train)  # 12 million characters
     start = time.perf_counter()
     ours = BytePairEncoding.train(speeches, 8_000)
     assert time.perf_counter() - start < 120

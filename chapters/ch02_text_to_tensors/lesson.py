@@ -227,9 +227,9 @@ for key in corpora:
 
 
 # %%
-def cut_by(kind: str, key: str) -> Iterator[str]:
+def cut_by(kind: str, key: str) -> Iterator[str | int]:
     """The tokens of the training part, one after the other."""
-    cut = {"words": text.split_words, "characters": list, "BPE": tokenizers[key]["BPE"].tokens}[kind]
+    cut = {"words": text.split_words, "characters": list, "BPE": tokenizers[key]["BPE"].encode}[kind]
     return (token for document in train[key] for token in cut(document))
 
 

@@ -1,17 +1,28 @@
 """Where text comes from: package archives, named datasets, your own files, splits, batches. Loads no TensorFlow."""
 
-from keras_llm.data.batches import batches, length_for, pad_sequences_to
+from keras_llm.data.batches import batches, length_for, pad_sequences_to, wasted
+from keras_llm.data.buckets import bucket_batches
 from keras_llm.data.cache import cache_folder, fetch, fetch_file, is_cached
 from keras_llm.data.catalog import available
+from keras_llm.data.corpus import CorpusData, CorpusPart
 from keras_llm.data.datasets import ClassificationData, Part, describe, load
 from keras_llm.data.files import detect_language, from_files
 from keras_llm.data.glove import load_glove
+from keras_llm.data.packing import Packed, attention_mask, next_tokens, pack
+from keras_llm.data.shard_writer import write_shards
+from keras_llm.data.shards import Shards, open_shards
 
 __all__ = [
     "ClassificationData",
+    "CorpusData",
+    "CorpusPart",
+    "Packed",
     "Part",
+    "Shards",
+    "attention_mask",
     "available",
     "batches",
+    "bucket_batches",
     "cache_folder",
     "describe",
     "detect_language",
@@ -22,5 +33,10 @@ __all__ = [
     "length_for",
     "load",
     "load_glove",
+    "next_tokens",
+    "open_shards",
+    "pack",
     "pad_sequences_to",
+    "wasted",
+    "write_shards",
 ]

@@ -5,7 +5,7 @@
     print(report.table())
     print(bootstrap_interval(labels, predicted_classes(probabilities)))
 
-Nothing here knows a model: labels are ``(n,)`` integers, probabilities are ``(n,)``, ``(n, 1)`` or ``(n, classes)``.
+``NgramModel`` is the baseline of a language model. Nothing here knows a model: labels are ``(n,)`` integers, probabilities are ``(n,)``, ``(n, 1)`` or ``(n, classes)``.
 scikit-learn does the arithmetic and is imported only when a function runs.
 """
 
@@ -18,11 +18,13 @@ from keras_llm.evaluation.classification import (
 )
 from keras_llm.evaluation.intervals import bootstrap_interval
 from keras_llm.evaluation.mistakes import Mistake, mistakes_table, most_confident_mistakes
+from keras_llm.evaluation.ngram import NgramModel
 
 __all__ = [
     "ClassScores",
     "ClassificationReport",
     "Mistake",
+    "NgramModel",
     "TfidfBaseline",
     "bootstrap_interval",
     "classification_report",

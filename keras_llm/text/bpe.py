@@ -73,9 +73,7 @@ class BytePairEncoding:
         return token_id
 
     @classmethod
-    def train(
-        cls, texts: Iterable[str], vocabulary_size: int = 8_000, min_frequency: int = 2
-    ) -> "BytePairEncoding":
+    def train(cls, texts: Iterable[str], vocabulary_size: int = 8_000, min_frequency: int = 2) -> "BytePairEncoding":
         """Learn merges: again and again the most frequent pair of neighbours, the lowest ids among equals.
 
         Args:

@@ -21,6 +21,7 @@ class Tokenizer(ABC):
     Attributes:
         kind: what ``tokenizer.json`` calls this class of tokenizer.
         padding_id: the id that fills up a batch, 0 for every tokenizer, so that ``Embedding(mask_zero=True)`` fits.
+        unknown_id: the id of what is not in the vocabulary; None where nothing is unknown.
 
     Raises:
         ValueError: when the vocabulary is not such a list.
@@ -29,6 +30,7 @@ class Tokenizer(ABC):
     kind: ClassVar[str]
     special_tokens: ClassVar[tuple[str, ...]]
     padding_id: ClassVar[int] = 0
+    unknown_id: ClassVar[int | None] = None
 
     def __init__(self, vocabulary: Sequence[str]) -> None:
         self.vocabulary: list[str] = list(vocabulary)
@@ -64,6 +66,10 @@ class Tokenizer(ABC):
         Raises:
             ValueError: when an id is outside the vocabulary.
         """
+
+    def tokens(self, text: str) -> list[str]:
+        """The tokens of one text, to be looked at: each decoded alone, ``�`` for a part of a character."""
+        return [self.decode([token_id]) for token_id in self.encode(text)]
 
     @abstractmethod
     def content(self) -> dict:

@@ -1,0 +1,103 @@
+"""Batches of texts of similar length: less padding, and few shapes to compile for."""
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_llm.data.batches import row_numbers
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+def bucket_batches(
+    token_ids: Sequence[Sequence[int]],
+    labels: Sequence[Any] | None = None,
+    *,
+    boundaries: Sequence[int],
+    batch_size: int | None = None,
+    tokens_per_batch: int | None = None,
+    shuffle_seed: int | None = None,
+) -> "tf.data.Dataset":
+    """Texts sorted into buckets by length; each batch comes from one bucket, padded with 0 to the bucket's length.
+
+    A text goes into the bucket of the first boundary that it does not exceed, and a bucket with enough texts gives a
+    batch. What is left at the end of an epoch comes as one smaller batch a bucket: nothing is dropped, and XLA compiles
+    for at most two shapes a boundary, the same ones in each epoch.
+
+    Args:
+        token_ids: n sequences of any lengths.
+        labels: array ``(n, ...)``; or labels of tokens: n sequences as long as the texts, padded with 0 as they are.
+        boundaries: lengths of the batches, ascending. The last must hold the longest text: cut longer ones first.
+        batch_size: texts a batch. Give this, or
+        tokens_per_batch: tokens a batch at most, padding included, so that short texts make batches of more texts.
+        shuffle_seed: as in :func:`keras_llm.data.batches`. Without it the texts of a bucket keep their order.
+
+    Returns:
+        Batches int32 ``(batch, boundary)``, with labels ``(token_ids, labels)``. Their number is known.
+
+    Raises:
+        ValueError: no texts, a text longer than the last boundary, labels that do not fit, or such boundaries or sizes.
+
+    Example:
+        >>> [b.shape.as_list() for b in bucket_batches([[5, 6], [7, 7, 7], [8]], boundaries=(2, 4), batch_size=2)]
+        [[2, 2], [1, 4]]
+
+    Source: Khomenko et al. 2016, "Accelerating recurrent neural network training using sequence bucketing and multi-GPU
+    data parallelization".
+    """
+    import tensorflow as tf
+
+    lengths = np.array([len(ids) for ids in token_ids], dtype=np.int64)
+    edges = np.array(boundaries, dtype=np.int64)
+    if not len(edges) or edges[0] < 1 or (np.diff(edges) < 1).any():
+        raise ValueError(f"boundaries={boundaries!r} must be ascending lengths of at least 1.")
+    if not len(lengths) or (labels is not None and len(labels) != len(lengths)):
+        raise ValueError("needs at least one text, and a label for each.")
+    if lengths.max() > edges[-1]:
+        text = int(lengths.argmax())
+        raise ValueError(
+            f"token_ids[{text}] has {lengths[text]} tokens, the last boundary is {edges[-1]}: cut the text, or add one."
+        )
+    if tokens_per_batch is None and batch_size is not None and batch_size >= 1:
+        sizes = np.full(len(edges), batch_size)
+    elif batch_size is None and tokens_per_batch is not None and tokens_per_batch >= edges[-1]:
+        sizes = tokens_per_batch // edges
+    else:
+        raise ValueError(
+            f"give batch_size, at least 1, or tokens_per_batch, at least the last boundary; got {batch_size!r} and "
+            f"{tokens_per_batch!r}."
+        )
+    bucket_of = np.searchsorted(edges, lengths)  # the first boundary that is not smaller
+    parts = [_ragged(token_ids, lengths)]
+    if labels is not None:
+        of_tokens = not isinstance(labels, np.ndarray) and hasattr(labels[0], "__len__")
+        parts.append(_ragged(labels, lengths) if of_tokens else tf.convert_to_tensor(labels))
+
+    def examples(rows: "tf.Tensor") -> Any:
+        width = tf.gather(edges, tf.gather(bucket_of, rows[0]))
+        found = [tf.gather(part, rows) for part in parts]
+        found = [f.to_tensor(shape=tf.stack([-1, width])) if isinstance(f, tf.RaggedTensor) else f for f in found]
+        return found[0] if labels is None else tuple(found)
+
+    # What bucket_by_sequence_length is made of, on row numbers: it would move each text through the pipeline.
+    rows = row_numbers(len(lengths), shuffle_seed).group_by_window(
+        key_func=lambda row: tf.gather(bucket_of, row),
+        reduce_func=lambda bucket, window: window.batch(tf.gather(sizes, bucket)),
+        window_size_func=lambda bucket: tf.gather(sizes, bucket),
+    )
+    count = int(np.ceil(np.bincount(bucket_of, minlength=len(edges)) / sizes).sum())
+    rows = rows.apply(tf.data.experimental.assert_cardinality(count))
+    return rows.map(examples, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+
+
+def _ragged(sequences: Sequence[Sequence[int]], lengths: np.ndarray) -> "tf.RaggedTensor":
+    import tensorflow as tf
+
+    for number, (sequence, length) in enumerate(zip(sequences, lengths, strict=True)):
+        if len(sequence) != length:
+            raise ValueError(f"labels[{number}] has {len(sequence)} labels for {length} tokens.")
+    flat = np.fromiter(chain.from_iterable(sequences), dtype=np.int32, count=int(lengths.sum()))
+    return tf.RaggedTensor.from_row_lengths(flat, lengths)
