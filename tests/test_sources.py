@@ -24,7 +24,7 @@ def novel(tmp_path) -> Path:
 
 @pytest.mark.parametrize("option", ["data", "test_data"])
 def test_a_chapter_without_use_for_a_file_says_so(novel, option) -> None:
-    with pytest.raises(InputError, match="ch01_neural_network takes no file of yours .its points.*leave --data"):
+    with pytest.raises(InputError, match=r"ch01_neural_network takes no file of yours \(its points\): leave --data"):
         Reader(**{option: novel}).refuse_own_data("its points")
     Reader().refuse_own_data("its points")
 

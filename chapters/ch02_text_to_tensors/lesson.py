@@ -136,7 +136,7 @@ run.use_font_for(["电影" for key in corpora if corpora[key].language == "zh"])
 # | bytes | a byte of UTF-8 | 256, fixed | never |
 # | characters | a character | those of the training part | a new character |
 # | words | a word or a mark; in Chinese, a character | the most frequent ones | each other word |
-# | WordPiece (BERT) | the longest known start of a word, then of its rest `##…` | learned | a word with a new character |
+# | WordPiece (BERT) | the longest known start, then of the rest `##…` | learned | a word with a new character |
 # | BPE (GPT) | what the learned merges make of the bytes | learned | never |
 # | unigram (SentencePiece, T5) | a piece of the most probable cut | learned, by probability | a new character |
 #
@@ -329,9 +329,9 @@ if not run.own_data:
 #
 #     bits(text) = bits(cleaned text) + bits(what cleaning took, given the cleaned text)
 #
-# That is the chain rule of probability, so it leaves nothing out. The second part is measured with a counting model: for
-# each word, the marks before it and its case, predicted from the word and the one before. It is a simple model, so it
-# gives an upper bound; but an LSTM that reads the real text pays for all of it within its own figure.
+# That is the chain rule of probability, so it leaves nothing out. The second part is measured with a counting model:
+# for each word, the marks before it and its case, predicted from the word and the one before. It is a simple model, so
+# it gives an upper bound; but an LSTM that reads the real text pays for all of it within its own figure.
 
 
 # %%
@@ -607,8 +607,8 @@ run.finish()
 #    `BytePairEncoding.train([...], 261)`.
 # 2. **Which vocabulary?** Train BPE with 500, 2,000, 8,000 and 32,000 ids. Plot characters a token against the
 #    weights that the vocabulary costs a model of width 512. Where would you stop, and why later for a larger model?
-# 3. **The wrong language.** Encode the Chinese test part with the English BPE. How many tokens a character, and who pays
-#    for that when tokens are what a service charges for?
+# 3. **The wrong language.** Encode the Chinese test part with the English BPE. How many tokens a character, and who
+#    pays for that when tokens are what a service charges for?
 # 4. **Numbers.** How do the six tokenizers cut 1,234,567? Why do models that add badly often have a tokenizer that cuts
 #    so, and what would you change in `PIECE`?
 # 5. **A leak.** Leave `attention_mask` out of `attention_model`. By how much does the loss of the 40 sentences change

@@ -5,8 +5,9 @@
     print(report.table())
     print(bootstrap_interval(labels, predicted_classes(probabilities)))
 
-``NgramModel`` is the baseline of a language model. Nothing here knows a model: labels are ``(n,)`` integers, probabilities are ``(n,)``, ``(n, 1)`` or ``(n, classes)``.
-scikit-learn does the arithmetic and is imported only when a function runs.
+``NgramModel`` is the baseline of a language model. Nothing here knows a model: labels are ``(n,)`` integers,
+probabilities are ``(n,)``, ``(n, 1)`` or ``(n, classes)``. scikit-learn does the arithmetic of classification and is
+imported only when a function runs.
 """
 
 from keras_llm.evaluation.baseline import TfidfBaseline, tfidf_baseline

@@ -25,6 +25,7 @@ PIECE = regex.compile(r"'(?:s|t|re|ve|m|ll|d)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}
 # The ids of the 256 bytes, in GPT-2's order: printable ones first. It decides between pairs of equal frequency.
 PRINTABLE = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
 BYTE_ORDER = [*PRINTABLE, *(byte for byte in range(256) if byte not in PRINTABLE)]
+FIRST_LETTER = 0x10000  # of a million: beyond the surrogates
 ID_OF_BYTE = {byte: token_id for token_id, byte in enumerate(BYTE_ORDER)}
 
 
@@ -91,15 +92,16 @@ class BytePairEncoding:
         frequency = Counter(piece for text in texts for piece in PIECE.findall(text))
         if not frequency:
             raise InputError("The training texts are empty, so no subword can be learned: give texts with content.")
-        words = [[ID_OF_BYTE[byte] for byte in piece.encode()] for piece in frequency]
+        # A word is a string with one character a token: Python's own split finds a pair, fast in long words too.
+        words = ["".join(letter(ID_OF_BYTE[byte]) for byte in piece.encode()) for piece in frequency]
         times = list(frequency.values())
 
-        counts: Counter[Pair] = Counter()
-        places: defaultdict[Pair, set[int]] = defaultdict(set)  # words in which a pair is, or was
+        counts: Counter[str] = Counter()
+        places: defaultdict[str, set[int]] = defaultdict(set)  # words in which a pair is, or was
         for number, word in enumerate(words):
-            for pair in pairwise(word):
-                counts[pair] += times[number]
-                places[pair].add(number)
+            for left, right in pairwise(word):
+                counts[left + right] += times[number]
+                places[left + right].add(number)
         # The highest count comes first. An entry whose count has fallen since is put back when it comes up.
         queue = [(-count, pair) for pair, count in counts.items()]
         heapq.heapify(queue)
@@ -112,18 +114,26 @@ class BytePairEncoding:
                 continue
             if counts[pair] < max(1, min_frequency):
                 break
-            token_id, changed = bpe._add(pair), set()
+            left, right = pair
+            both, grown = letter(bpe._add((token_of(left), token_of(right)))), set()
             for number in places.pop(pair):
-                merged = merge(words[number], pair, token_id)
-                for old in pairwise(words[number]):
-                    counts[old] -= times[number]
-                for new in pairwise(merged):
-                    counts[new] += times[number]
-                    if token_id in new:
+                between, n = words[number].split(pair), times[number]  # what lies around each occurrence
+                for i, (before, after) in enumerate(pairwise(between)):
+                    neighbours = []  # pairs that end, and what becomes of them
+                    if before:
+                        neighbours.append((before[-1] + left, before[-1] + both))
+                    elif i:  # two occurrences side by side
+                        neighbours.append((right + left, both + both))
+                    if after:
+                        neighbours.append((right + after[0], both + after[0]))
+                    for old, new in neighbours:
+                        counts[old] -= n
+                        counts[new] += n
                         places[new].add(number)
-                        changed.add(new)
-                words[number] = merged
-            for each in changed:
+                        grown.add(new)
+                    counts[pair] -= n
+                words[number] = both.join(between)
+            for each in grown:
                 heapq.heappush(queue, (-counts[each], each))
         return bpe
 
@@ -141,6 +151,16 @@ class BytePairEncoding:
     def decode(self, ids: Iterable[int]) -> str:
         """Text of token ids; bytes that are not UTF-8, as when ids were cut inside a character, become ``�``."""
         return b"".join(self.tokens[token_id] for token_id in ids).decode(errors="replace")
+
+
+def letter(token_id: int) -> str:
+    """A character that stands for a token: in the order of the ids, and none of them a surrogate."""
+    return chr(FIRST_LETTER + token_id)
+
+
+def token_of(character: str) -> int:
+    """The id that a letter stands for."""
+    return ord(character) - FIRST_LETTER
 
 
 def merge(ids: Sequence[int], pair: Pair, token_id: int) -> list[int]:

@@ -78,7 +78,7 @@ class WordPieceTokenizer(Tokenizer):
                 break
             alphabet += forms
         # The trainer numbers characters as it meets them, in the order of a hash table that differs each time, and
-        # breaks ties by number. Handed over as special tokens they have fixed numbers, so the same texts teach the same.
+        # breaks ties by number. Handed over as special tokens they have fixed numbers: the same texts teach the same.
         trainer = trainers.WordPieceTrainer(
             vocab_size=vocabulary_size,
             min_frequency=2,
