@@ -15,12 +15,22 @@ import pytest
 ROOT = Path(__file__).parents[1]
 CHAPTER = "ch03_lstm_classifier"
 OWN = ("--data", "reviews.csv", "--output", "runs/mine")  # as the README has it
+TEXT_CHAPTER = "ch02_text_to_tensors"
+OWN_TEXT = ("--data", "novel.txt")  # the same
 OFFLINE = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple"}  # nobody listens there
 ONLINE = {name: os.environ.get(name) for name in ("KERAS_LLM_HOME", *OFFLINE)}
 WORDS = {
     "bad": ("dull", "tedious", "flat", "weak", "stale", "clumsy", "hollow", "boring", "lifeless", "messy"),
     "good": ("moving", "bright", "tender", "funny", "fresh", "gripping", "warm", "clever", "vivid", "joyful"),
 }
+
+SENTENCES = (
+    "The old man of number {} walked to the sea. ",
+    "It rained, and {} boats stayed in the harbour! ",
+    "那天下了{}个小时的雨，渔船都没有出海。",
+    "Что делать с {} лодками? ",
+    "🎬 {} films 🎬 ",
+)
 
 
 class Answer(NamedTuple):
@@ -75,6 +85,14 @@ def write_reviews(path: Path, rows: int = 160, header: str = "text,label", encod
         text = f"a {draw.choice(WORDS[label])} and {draw.choice(WORDS[label])} film with number {row}"
         lines.append(f"{text},{label}" if path.suffix == ".csv" else f"{text}\t{label}")
     path.write_text("\n".join(lines) + "\n", encoding=encoding)
+    return path
+
+
+def write_novel(path: Path, paragraphs: int = 150) -> Path:
+    """A made-up text in three scripts and with emoji, its paragraphs parted by blank lines."""
+    draw = random.Random(0)
+    text = ("".join(draw.choice(SENTENCES).format(draw.randrange(1000)) for _ in range(5)) for _ in range(paragraphs))
+    path.write_text("\n\n".join(text) + "\n", encoding="utf-8")
     return path
 
 

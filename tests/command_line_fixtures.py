@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import CHAPTER, OFFLINE, OWN, Answer, shell, write_reviews
+from tests.command_line import CHAPTER, OFFLINE, OWN, OWN_TEXT, TEXT_CHAPTER, Answer, shell, write_novel, write_reviews
 
 
 @pytest.fixture
@@ -63,3 +63,14 @@ def own_run(tmp_path_factory) -> Path:
     answer = shell(command, folder, home=folder / "home")
     assert answer.code == 0, answer.err
     return folder / OWN[-1]
+
+
+@pytest.fixture(scope="session")
+def novel_run(tmp_path_factory) -> Path:
+    """A smoke run on a file of mixed scripts, without network and with an empty cache."""
+    folder = tmp_path_factory.mktemp("novel")
+    write_novel(folder / "novel.txt")
+    command = ["keras-llm", "run", TEXT_CHAPTER, *OWN_TEXT, "--preset", "smoke", "--output", "run"]
+    answer = shell(command, folder, home=folder / "home")
+    assert answer.code == 0, answer.err
+    return folder / "run"

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from keras_llm import book
-from tests.command_line import CHAPTER, OWN, ROOT, go_online
+from tests.command_line import CHAPTER, OWN, OWN_TEXT, ROOT, TEXT_CHAPTER, go_online
 
 pytest_plugins = ["tests.command_line_fixtures"]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -53,6 +53,8 @@ def test_each_command_works(request, monkeypatch, command) -> None:
         assert (request.getfixturevalue("finished_run")(CHAPTER) / "run.json").exists()
     elif words == ["keras-llm", "run", CHAPTER, *OWN]:
         assert (request.getfixturevalue("own_run") / "run.json").exists()
+    elif words == ["keras-llm", "run", TEXT_CHAPTER, *OWN_TEXT]:
+        assert (request.getfixturevalue("novel_run") / "run.json").exists()
     elif words[:2] == ["keras-llm", "predict"]:
         answer = request.getfixturevalue("mine")(*words[1:])
         assert answer.code == 0, answer.err

@@ -83,6 +83,30 @@ def test_the_merges_of_a_made_up_language_are_those_of_the_library() -> None:
         assert [t.encode() for t in spelled(ours, text)] == [t.encode() for t in library.encode(text).tokens]
 
 
+@pytest.mark.parametrize("min_frequency", [1, 2, 3])
+@pytest.mark.parametrize("vocabulary_size", [256, 270, 330, 1_000])
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["the cat sat on the mat, the rat sat on the hat. It isn't what they'd said, it's 12,345!"] * 2,
+        ["改革开放以来，我国经济发展很快。", "我国经济改革，开放发展！"] * 2,
+        ["🎬🎬🎬 👩‍👩‍👧 🇨🇳🇨🇳🇨🇳🇨🇳", "👩‍👩‍👧👩‍👩‍👧"],
+        ["电影good看12345 ÉTÉ été\u0301 сюжет\r\n\n\t ", *TEXTS],
+        ["ab ba cd dc ac ca bd db", "ad da bc cb"],  # all pairs are equally frequent
+        ["aaaaaaa aaaa aa a aaaaa", "abababab babab", "xxyxxyxxx"],  # occurrences that overlap
+    ],
+    ids=["English", "Chinese", "emoji", "mixed", "ties", "overlaps"],
+)
+def test_merges_and_ids_are_those_of_the_library(texts, vocabulary_size, min_frequency) -> None:
+    ours = BytePairEncoding.train(texts, vocabulary_size, min_frequency)
+    merges = library_merges(texts, vocabulary_size, min_frequency)
+    assert own_merges(ours) == merges
+    names = [*BYTES, *map("".join, merges)]
+    library = byte_level_bpe({name: i for i, name in enumerate(names)}, map(" ".join, merges))
+    for text in (*texts, *TEXTS):
+        assert [names[i] for i in library.encode(text).ids] == spelled(ours, text)
+
+
 def spelled(bpe: BytePairEncoding, text: str) -> list[str]:
     letters = dict(zip(BYTE_ORDER, BYTES, strict=True))
     return ["".join(letters[byte] for byte in bpe.tokens[token_id]) for token_id in bpe.encode(text)]
@@ -128,6 +152,14 @@ def test_what_cannot_be_trained_is_refused() -> None:
         BytePairEncoding.train("a text")
     with pytest.raises(ValueError, match="before one of them is made"):
         BytePairEncoding([(300, 5)])
+    with pytest.raises(ValueError, match="the same token"):
+        BytePairEncoding([(1, 2), (1, 2)])
+
+
+def test_a_lone_surrogate_is_no_text() -> None:
+    for refused in (lambda text: BytePairEncoding.train([text]), BytePairEncoding().encode):
+        with pytest.raises(InputError, match=r"Character 2 of a text is '\\ud800', a lone surrogate"):
+            refused("a \ud800")
 
 
 @pytest.mark.slow

@@ -1,5 +1,9 @@
 """Characters, bytes, WordPiece and unigram: what holds for all of them, and what for each."""
 
+import doctest
+import importlib
+import pkgutil
+import random
 import subprocess
 import sys
 
@@ -7,10 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keras_llm import text as text_package
 from keras_llm.errors import InputError
 from keras_llm.text import (
     ByteTokenizer,
     CharacterTokenizer,
+    SubwordTokenizer,
     UnigramTokenizer,
     WordPieceTokenizer,
     load_tokenizer,
@@ -25,11 +31,12 @@ TRAINED = [CharacterTokenizer, WordPieceTokenizer, UnigramTokenizer]
 MAKE = {cls: (lambda cls=cls: cls.train(TEXTS, vocabulary_size=160)) for cls in TRAINED} | {
     ByteTokenizer: ByteTokenizer
 }
+MADE = {cls: make() for cls, make in MAKE.items()}
 
 
-@pytest.fixture(scope="module", params=MAKE, ids=lambda cls: cls.__name__)
+@pytest.fixture(scope="module", params=MADE, ids=lambda cls: cls.__name__)
 def tokenizer(request):
-    return MAKE[request.param]()
+    return MADE[request.param]
 
 
 # --- all of them ----------------------------------------------------------------------------------------------------
@@ -114,6 +121,35 @@ def test_another_process_learns_the_same() -> None:
     assert runs[0].stdout.split() == runs[1].stdout.split() == [cls.train(TEXTS, 160).fingerprint for cls in TRAINED]
 
 
+@pytest.mark.parametrize("cls", TRAINED)
+def test_the_order_of_the_texts_does_not_matter(cls) -> None:
+    shuffled = random.Random(0).sample(TEXTS, len(TEXTS))
+    assert cls.train(shuffled, 160).fingerprint == cls.train(TEXTS, 160).fingerprint
+
+
+@pytest.mark.parametrize("cls", [WordPieceTokenizer, UnigramTokenizer, SubwordTokenizer])
+def test_a_lone_surrogate_is_named(cls) -> None:
+    trained = cls.train(TEXTS, vocabulary_size=300)
+    byte = ByteTokenizer()
+    for refused in (
+        trained.encode,
+        lambda text: trained.encode_all(["", text]),
+        lambda text: cls.train([text]),
+        byte.encode,
+        lambda text: byte.encode_all([text]),
+    ):
+        with pytest.raises(InputError, match=r"Character 1 of a text is '\\ud800', a lone surrogate"):
+            refused("a\ud800b")
+
+
+MODULES = [each.name for each in pkgutil.iter_modules(text_package.__path__) if each.name != "subword_layer"]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_examples_are_right(module) -> None:
+    assert not doctest.testmod(importlib.import_module(f"keras_llm.text.{module}")).failed
+
+
 # --- each of them ---------------------------------------------------------------------------------------------------
 
 
@@ -122,6 +158,13 @@ def test_bytes_lose_nothing(text) -> None:
     tokenizer = ByteTokenizer()
     assert tokenizer.decode(tokenizer.encode(text)) == text
     assert tokenizer.unknown_id is None
+
+
+def test_parts_of_characters_are_shown_by_their_bytes() -> None:
+    assert ByteTokenizer().tokens("a好") == ["a", r"\xe5", r"\xa5", r"\xbd"]
+    bytes_alone = SubwordTokenizer.train(["a"], vocabulary_size=259)
+    assert bytes_alone.tokens("a好 ") == ["a", r"\xe5", r"\xa5", r"\xbd", " "]
+    assert SubwordTokenizer.train(["好 好 好"], vocabulary_size=300).tokens("好 好") == ["好", " 好"]
 
 
 def test_characters_go_by_frequency_and_unknown_ones_are_named() -> None:
@@ -141,13 +184,46 @@ def test_word_pieces_go_on_with_two_marks() -> None:
     assert tokenizer.tokens("xlow low") == ["<unk>", "low"]  # one unknown letter loses the word
 
 
+LETTERS = sorted({character for text in TEXTS for character in text})
+KNOWN = st.lists(st.sampled_from([*LETTERS, " ", "\n", "the", "widest"])).map("".join)
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=st.one_of(KNOWN, st.text()))
+def test_decoded_word_pieces_encode_to_the_same_ids(text) -> None:
+    tokenizer = MADE[WordPieceTokenizer]
+    ids = tokenizer.encode(text)
+    if tokenizer.unknown_id not in ids:
+        assert tokenizer.encode(tokenizer.decode(ids)) == ids
+
+
+def test_all_characters_have_a_word_piece_when_there_is_room() -> None:
+    characters = list(map(chr, range(0x4E00, 0x4E00 + 90)))
+    tokenizer = WordPieceTokenizer.train(["".join(characters)], vocabulary_size=100)
+    assert tokenizer.tokens("".join(characters)) == characters
+
+
 def test_word_pieces_take_chinese_characters_one_by_one() -> None:
-    tokenizer = MAKE[WordPieceTokenizer]()
+    tokenizer = MADE[WordPieceTokenizer]
     assert tokenizer.tokens("电影好看") == ["电", "影", "好", "看"]
 
 
+@settings(max_examples=200, deadline=None)
+@given(text=KNOWN)
+def test_unigram_loses_nothing_that_is_known(text) -> None:
+    tokenizer = MADE[UnigramTokenizer]
+    assert tokenizer.unknown_id not in tokenizer.encode(text)
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+def test_unigram_knows_line_breaks() -> None:
+    tokenizer = UnigramTokenizer.train(["the low\n\nthe wide"] * 4, 30)
+    assert tokenizer.tokens("\nlow\n")[1:] == ["\n", *tokenizer.tokens("low")[1:], "\n"]
+    assert tokenizer.encode("a\nb").count(tokenizer.unknown_id) == 2  # a and b
+
+
 def test_unigram_keeps_the_spaces_between_words() -> None:
-    tokenizer = MAKE[UnigramTokenizer]()
+    tokenizer = MADE[UnigramTokenizer]
     text = "the  wide low, the newest"
     assert tokenizer.decode(tokenizer.encode(text)) == text
     assert tokenizer.tokens(text)[0].startswith("▁")

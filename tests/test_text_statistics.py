@@ -1,5 +1,7 @@
 """Characters a token, unknown tokens, Heaps' and Zipf's law."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
@@ -37,6 +39,7 @@ def test_a_long_text_is_noted_at_few_places_and_at_its_end() -> None:
 def test_ranks_fall_and_add_up() -> None:
     counts = rank_frequency(iter(["to", "be", "or", "not", "to", "be"]))
     assert counts.tolist() == [2, 2, 1, 1]
+    assert rank_frequency(Counter(seen=3, once=1, twice=2)).tolist() == [3, 2, 1]
 
 
 @pytest.mark.parametrize(("factor", "exponent"), [(7.0, 0.5), (1e6, -1.1)])

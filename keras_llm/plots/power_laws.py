@@ -42,6 +42,7 @@ def plot_power_laws(
         ['words', 'exponent 0.50']
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
 
     fits = fits or {}
     if not curves or fits.keys() - curves.keys():
@@ -58,9 +59,13 @@ def plot_power_laws(
         axes.plot(x[shown], y[shown], linewidth=2.2, label=legible(name, f"curve {i}", 40), **style)
         if name in fits:
             factor, exponent = fits[name]
-            ends = np.array([x[0], x[-1]])
             style["linestyle"] = LINE_STYLES[1 + i % 3]
-            axes.plot(ends, factor * ends**exponent, linewidth=1.0, label=f"exponent {exponent:.2f}", **style)
+            line = factor * x[shown] ** exponent
+            seen = (line >= y.min() / 3) & (line <= y.max() * 3)  # a fit of one part must not stretch the axes
+            axes.plot(x[shown][seen], line[seen], linewidth=1.0, label=f"exponent {exponent:.2f}", **style)
     axes.set(xscale="log", yscale="log", xlabel=legible(xlabel), ylabel=legible(ylabel))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda value, _: f"{value:,.10g}")  # matplotlib would set formulas, which are off here
+        axis.set_minor_formatter(NullFormatter())
     figure.legend(loc="outside lower center", ncols=2, handlelength=3.4)
     return finish(figure, title)

@@ -16,7 +16,7 @@ from itertools import pairwise
 import regex
 
 from keras_llm.errors import InputError
-from keras_llm.text.tokenizer import refuse_single_string
+from keras_llm.text.tokenizer import refuse_single_string, utf8
 
 Pair = tuple[int, int]
 
@@ -42,36 +42,32 @@ class BytePairEncoding:
         merges: pair of ids → the id that it makes, in the order in which they were learned.
 
     Raises:
-        ValueError: when a pair has an id that no earlier merge made.
+        ValueError: when a pair has an id that no earlier merge made, or makes a token that is there already.
 
     Example:
         >>> bpe = BytePairEncoding.train(["low low low lower lower newest"], vocabulary_size=260)
         >>> [bpe.tokens[i] for i in bpe.encode("lower")]
-        [b'low', b'e', b'r']
+        [b'low', b'er']
 
     Source: Sennrich et al. 2016, section 3.2; Radford et al. 2019, section 2.2; document D2, FAQ on rare words.
     """
 
     def __init__(self, merges: Iterable[Pair] = ()) -> None:
         self.tokens = [bytes([byte]) for byte in BYTE_ORDER]
-        self._ids = {token: token_id for token_id, token in enumerate(self.tokens)}
         self.merges: dict[Pair, int] = {}
-        self._ranks: dict[Pair, int] = {}
         self._encode_piece = lru_cache(maxsize=100_000)(self._merged_piece)  # the same words come again and again
         for left, right in merges:
             if not (0 <= left < len(self.tokens) and 0 <= right < len(self.tokens)):
                 raise ValueError(f"The merge of {left} and {right} comes before one of them is made.")
             self._add((left, right))
+        if len(set(self.tokens)) < len(self.tokens):
+            raise ValueError("Two merges make the same token.")
 
     def _add(self, pair: Pair) -> int:
-        """The id of a new merge; that of an old token, when two other halves have made the same bytes."""
-        token = self.tokens[pair[0]] + self.tokens[pair[1]]
-        token_id = self._ids.setdefault(token, len(self.tokens))
-        if token_id == len(self.tokens):
-            self.tokens.append(token)
-        self.merges[pair] = token_id
-        self._ranks[pair] = len(self._ranks)
-        return token_id
+        """The id of a new merge: the later it was learned, the higher."""
+        self.merges[pair] = len(self.tokens)
+        self.tokens.append(self.tokens[pair[0]] + self.tokens[pair[1]])
+        return self.merges[pair]
 
     @classmethod
     def train(cls, texts: Iterable[str], vocabulary_size: int = 8_000, min_frequency: int = 2) -> "BytePairEncoding":
@@ -83,13 +79,13 @@ class BytePairEncoding:
             min_frequency: how often a pair must occur to be merged.
 
         Raises:
-            InputError: when the vocabulary is too small for the bytes, or there is no text.
+            InputError: when the vocabulary is too small for the bytes, there is no text, or it has a lone surrogate.
             TypeError: when ``texts`` is one string.
         """
         refuse_single_string(texts)
         if vocabulary_size < 256:
             raise InputError(f"vocabulary_size={vocabulary_size} does not hold all bytes: use 256 or more.")
-        frequency = Counter(piece for text in texts for piece in PIECE.findall(text))
+        frequency = Counter(piece for text in texts if utf8(text) for piece in PIECE.findall(text))
         if not frequency:
             raise InputError("The training texts are empty, so no subword can be learned: give texts with content.")
         # A word is a string with one character a token: Python's own split finds a pair, fast in long words too.
@@ -138,14 +134,19 @@ class BytePairEncoding:
         return bpe
 
     def encode(self, text: str) -> list[int]:
-        """Token ids: in each piece, the merges in the order in which they were learned."""
+        """Token ids: in each piece, the merges in the order in which they were learned.
+
+        Raises:
+            InputError: when the text has a lone surrogate, which has no bytes.
+        """
+        utf8(text)
         return [token_id for piece in PIECE.findall(text) for token_id in self._encode_piece(piece)]
 
     def _merged_piece(self, piece: str) -> tuple[int, ...]:
         ids = [ID_OF_BYTE[byte] for byte in piece.encode()]
         while known := [pair for pair in pairwise(ids) if pair in self.merges]:
-            pair = min(known, key=self._ranks.__getitem__)
-            ids = merge(ids, pair, self.merges[pair])
+            first = min(known, key=self.merges.__getitem__)  # the one that was learned first
+            ids = merge(ids, first, self.merges[first])
         return tuple(ids)
 
     def decode(self, ids: Iterable[int]) -> str:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from keras_llm.errors import InputError
-from keras_llm.text.tokenizer import Tokenizer, refuse_single_string
+from keras_llm.text.tokenizer import Tokenizer, readable, refuse_single_string, utf8
 
 
 class CharacterTokenizer(Tokenizer):
@@ -75,6 +75,8 @@ class ByteTokenizer(Tokenizer):
     Example:
         >>> ByteTokenizer().encode("é!")
         [196, 170, 34]
+        >>> ByteTokenizer().tokens("é!")
+        ['\\\\xc3', '\\\\xa9', '!']
 
     Source: Xue et al. 2022 (ByT5), section 3.1.
     """
@@ -86,8 +88,7 @@ class ByteTokenizer(Tokenizer):
         super().__init__([*self.special_tokens, *(f"<0x{byte:02X}>" for byte in range(256))])
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of one text; lone surrogates, which are not Unicode text, raise an error."""
-        return [byte + 1 for byte in text.encode()]
+        return [byte + 1 for byte in utf8(text)]
 
     def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
         refuse_single_string(texts)
@@ -96,6 +97,9 @@ class ByteTokenizer(Tokenizer):
     def decode(self, ids: Iterable[int]) -> str:
         """The text again; bytes that are not UTF-8, as when ids were cut inside a character, become ``�``."""
         return bytes(token_id - 1 for token_id in self._checked(ids)).decode(errors="replace")
+
+    def tokens(self, text: str) -> list[str]:
+        return [readable(bytes([byte])) for byte in utf8(text)]
 
     def content(self) -> dict:
         return {}

@@ -75,6 +75,9 @@ def vocabulary_growth(tokens: Iterable[Hashable], points: int = 100) -> tuple[np
 def rank_frequency(tokens: Iterable[Hashable]) -> np.ndarray:
     """How often each different token occurs, the most frequent first, int64 ``(kinds,)``, for Zipf's law.
 
+    Args:
+        tokens: read once and not kept, but for the different ones; or a ``Counter`` of them.
+
     Example:
         >>> rank_frequency("banana")
         array([3, 2, 1])
@@ -91,7 +94,7 @@ def fit_power_law(x: np.ndarray, y: np.ndarray, points: int = 200) -> tuple[floa
     that occur once.
 
     Args:
-        x, y: ``(n,)``, above 0, x rising; two or more.
+        x, y: ``(n,)``, above 0, x rising; two or more. The whole curve is fitted: cut it to fit a part.
         points: of x to fit, at most.
 
     Returns:

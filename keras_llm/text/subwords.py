@@ -15,13 +15,15 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from keras_llm.errors import InputError
-from keras_llm.text.tokenizer import Tokenizer, refuse_single_string
+from keras_llm.text.bpe import BYTE_ORDER
+from keras_llm.text.tokenizer import Tokenizer, readable, refuse_single_string, utf8
 
 if TYPE_CHECKING:
     from keras_llm.text.subword_layer import SubwordLayer
 
 # The byte-level alphabet has one printable character a byte ("Ġ" is the space), so that tokens can stand in JSON.
 BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
+BYTE_OF = dict(zip(BYTES, BYTE_ORDER, strict=True))
 # The encoder keeps some 100 bytes a token until its ids are read: cut long lists, or 45,000 reviews fill a laptop.
 TEXTS_AT_ONCE = 1_000
 
@@ -90,14 +92,14 @@ class SubwordTokenizer(Tokenizer):
                 tokens is left that occurs twice.
 
         Raises:
-            InputError: when the vocabulary is too small for the bytes, or the texts are empty.
+            InputError: when the vocabulary is too small for the bytes, or the texts are empty or no Unicode.
             TypeError: when ``texts`` is one string.
         """
         refuse_single_string(texts)
         smallest = len(cls.special_tokens) + len(BYTES)
         if vocabulary_size < smallest:
             raise InputError(f"vocabulary_size={vocabulary_size} does not hold all bytes: use {smallest} or more.")
-        texts = [text for text in texts if text]
+        texts = [text for text in texts if utf8(text)]
         if not texts:
             raise InputError("The training texts are empty, so no subword can be learned: give texts with content.")
         trainer = trainers.BpeTrainer(
@@ -115,14 +117,20 @@ class SubwordTokenizer(Tokenizer):
         return cls(sorted(ids, key=ids.__getitem__), [f"{left} {right}" for left, right in merges])
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of one text; lone surrogates, which are not Unicode text, raise an error."""
+        utf8(text)  # the library would only say that this is no string
         return self._encoder.encode(text).ids
 
     def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of many texts, on all cores: four times as fast as keras-hub's layer inside ``tf.data``."""
         refuse_single_string(texts)
+        for text in texts:
+            utf8(text)
         blocks = (texts[first : first + TEXTS_AT_ONCE] for first in range(0, len(texts), TEXTS_AT_ONCE))
         return [encoding.ids for block in blocks for encoding in self._encoder.encode_batch_fast(list(block))]
+
+    def tokens(self, text: str) -> list[str]:
+        spelled = (self.vocabulary[token_id] for token_id in self.encode(text))
+        return [readable(bytes(map(BYTE_OF.__getitem__, token))) for token in spelled]
 
     def decode(self, ids: Iterable[int]) -> str:
         """Text of token ids without padding, start and end; bytes that are not UTF-8, as a model may write them

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from keras_llm.errors import InputError
+
 
 class Tokenizer(ABC):
     """Text to token ids and back.
@@ -49,7 +51,11 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def encode(self, text: str) -> list[int]:
-        """Token ids of one text; ``[]`` for an empty one. Nothing is padded, and no start or end is added."""
+        """Token ids of one text; ``[]`` for an empty one. Nothing is padded, and no start or end is added.
+
+        Raises:
+            InputError: when the tokenizer works on UTF-8 and the text has a lone surrogate; see ``utf8``.
+        """
 
     @abstractmethod
     def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
@@ -68,7 +74,7 @@ class Tokenizer(ABC):
         """
 
     def tokens(self, text: str) -> list[str]:
-        """The tokens of one text, to be looked at: each decoded alone, ``�`` for a part of a character."""
+        """The tokens of one text, to be looked at. Part of a character is shown by its bytes: ``\\xe7``."""
         return [self.decode([token_id]) for token_id in self.encode(text)]
 
     @abstractmethod
@@ -115,3 +121,23 @@ def refuse_single_string(texts: Iterable[str]) -> None:
     """Raises TypeError for a string where texts are meant: walking its characters would go wrong in silence."""
     if isinstance(texts, str):
         raise TypeError("Texts must be a sequence of strings, not one string: put it into a list.")
+
+
+def utf8(text: str) -> bytes:
+    """The bytes of a text.
+
+    Raises:
+        InputError: for a lone surrogate, half of a character, as a JSON file may hold and no UTF-8 can.
+    """
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"Character {error.start} of a text is {text[error.start]!a}, a lone surrogate, which is no Unicode text: "
+            "mend it, or pass the text through keras_llm.text.clean."
+        ) from error
+
+
+def readable(token: bytes) -> str:
+    """The text of a token; bytes that are only a part of a character as ``\\xe7\\x94``."""
+    return token.decode(errors="backslashreplace")

@@ -12,7 +12,7 @@ import tokenizers
 from tokenizers import models, normalizers, pre_tokenizers, trainers
 
 from keras_llm.errors import InputError
-from keras_llm.text.tokenizer import Tokenizer, refuse_single_string
+from keras_llm.text.tokenizer import Tokenizer, refuse_single_string, utf8
 
 GOES_ON = "##"
 LONGEST_WORD = 100  # characters; a longer one is unknown
@@ -21,13 +21,14 @@ LONGEST_WORD = 100  # characters; a longer one is unknown
 class WordPieceTokenizer(Tokenizer):
     """Subwords of words: 0 is padding, 1 a word that has a character outside the vocabulary.
 
-    Words are what white space and punctuation part; case and accents stay. White space is lost.
+    Words are what white space and punctuation part; case and accents stay. White space is lost, and so is a word of
+    more than 100 characters: it is unknown.
 
     Args:
         vocabulary: ``["<pad>", "<unk>", …]``; make it with ``WordPieceTokenizer.train``.
 
     Example:
-        >>> tokenizer = WordPieceTokenizer.train(["low lower lowest wide wider widest"] * 2, vocabulary_size=40)
+        >>> tokenizer = WordPieceTokenizer.train(["low, lower, lowest; wide, wider, widest"] * 2, vocabulary_size=40)
         >>> tokenizer.decode(tokenizer.encode("widest,  lowest"))
         'widest , lowest'
 
@@ -49,12 +50,12 @@ class WordPieceTokenizer(Tokenizer):
         """Learns pieces by merging frequent neighbours, as BPE does, over characters.
 
         Args:
-            texts: the training part alone; walked twice.
-            vocabulary_size: number of ids, special ones included; fewer when no frequent pair is left. At most half
-                of them are single characters, the most frequent ones.
+            texts: the training part alone.
+            vocabulary_size: number of ids, special ones included; fewer when no frequent pair is left. Each character
+                gets one, the most frequent first, while there is room.
 
         Raises:
-            InputError: when there is no word to learn, or no room for one.
+            InputError: when there is no word to learn, no room for one, or a text has a lone surrogate.
             TypeError: when ``texts`` is one string.
         """
         refuse_single_string(texts)
@@ -71,10 +72,10 @@ class WordPieceTokenizer(Tokenizer):
             raise InputError("The training texts hold no word to make a vocabulary of: give texts with content.")
         counts = first + inside
         characters = sorted(counts, key=lambda character: (-counts[character], character))
-        room, alphabet = vocabulary_size // 2, list(cls.special_tokens)
+        alphabet = list(cls.special_tokens)
         for character in characters:
             forms = [character, GOES_ON + character] if character in inside else [character]
-            if len(alphabet) + len(forms) > max(room, len(cls.special_tokens) + 2):
+            if len(alphabet) + len(forms) > vocabulary_size:
                 break
             alphabet += forms
         # The trainer numbers characters as it meets them, in the order of a hash table that differs each time, and
@@ -90,17 +91,20 @@ class WordPieceTokenizer(Tokenizer):
         learner = _prepared(models.WordPiece(unk_token="<unk>"))
         learner.train_from_iterator(texts, trainer, length=len(texts))
         ids = learner.get_vocab()
-        return cls(sorted(ids, key=ids.__getitem__)[:vocabulary_size])
+        return cls(sorted(ids, key=ids.__getitem__))
 
     def encode(self, text: str) -> list[int]:
+        utf8(text)  # the library would only say that this is no string
         return self._encoder.encode(text).ids
 
     def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
         refuse_single_string(texts)
+        for text in texts:
+            utf8(text)
         return [encoding.ids for encoding in self._encoder.encode_batch_fast(list(texts))]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Pieces put together, words and marks with one space between: not the original white space."""
+        """Words and marks, one space between: not the original, but without ``<unk>`` it encodes to the same ids."""
         return " ".join(self.vocabulary[token_id] for token_id in self._checked(ids)).replace(f" {GOES_ON}", "")
 
     def content(self) -> dict:
@@ -118,5 +122,6 @@ def _prepared(model: models.Model) -> tokenizers.Tokenizer:
 def _words(texts: Iterable[str]) -> Iterator[str]:
     cutter = _prepared(models.WordPiece(unk_token="<unk>"))
     for text in texts:
+        utf8(text)
         for word, _ in cutter.pre_tokenizer.pre_tokenize_str(cutter.normalizer.normalize_str(text)):
             yield word
