@@ -148,7 +148,7 @@ run.use_font_for(["电影" for key in corpora if corpora[key].language == "zh"])
 # | BPE (GPT) | what the learned merges make of the bytes | learned | never |
 # | unigram (SentencePiece, T5) | a piece of the most probable cut | learned, by probability | a new or rare character |
 #
-# All but the first learn from the training part alone. Of bytes that are no whole character, the code is shown (`\xe5`).
+# All but the first learn from the training part alone. A byte that is no whole character is shown by its code (`\xe5`).
 
 # %%
 KINDS: dict[str, Callable[[Iterable[str]], text.Tokenizer]] = {
