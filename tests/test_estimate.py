@@ -1,9 +1,18 @@
 """The minutes of a run, told before it starts."""
 
+from pathlib import Path
+
+import keras
+import numpy as np
 import pytest
 
+from keras_llm import book, runs
 from keras_llm.estimate import Estimate
+from keras_llm.training import fit, yardstick
 from keras_llm.training.yardstick import machine_speed, times_as_fast
+from tests.command_line import CHAPTER, about, write_reviews
+
+pytest_plugins = ["tests.command_line_fixtures"]
 
 RECORD = {
     "minutes": 12.0,
@@ -39,3 +48,53 @@ def test_the_speed_of_this_machine_is_that_of_a_machine() -> None:
     speed = machine_speed()
     assert 1e9 < speed["products"] < 1e15
     assert 100 < speed["steps"] < 1e7
+
+
+# --- in a run -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def begun(cli, monkeypatch):
+    """Begins a run of a chapter whose record is ``RECORD``, on a machine twice as fast."""
+    monkeypatch.setattr(book, "record_of", lambda folder: {**RECORD, "preset": "cpu"})
+    fast = {"products": 2e11, "steps": 20_000.0}
+    monkeypatch.setattr(yardstick, "machine_speed", lambda: fast)
+
+    def begin(**options) -> runs.Run:
+        runs.request(runs.Options(output=Path("mine"), **options))
+        return runs.begin(CHAPTER)
+
+    return begin
+
+
+def test_a_run_says_before_and_after_how_long_it_takes(begun, capsys) -> None:
+    run = begun()
+    assert "About 6.0 minutes and 3.0 GB" in capsys.readouterr().out
+    run.started -= 9 * 60
+    run.record(test_accuracy=0.5)
+    run.finish()
+    assert "Estimated were 6.0 minutes: it took 1.50 times as long" in capsys.readouterr().out
+    facts = about(Path("mine"))
+    assert facts["estimated_minutes"] == 6.0
+    assert facts["speed"]["steps"] == 20_000
+
+
+@pytest.mark.parametrize("options", [{"preset": "smoke"}, {"preset": "full"}, {"data": Path("reviews.csv")}])
+def test_what_was_never_recorded_has_no_estimate(begun, capsys, options) -> None:
+    write_reviews(Path("reviews.csv"))
+    run = begun(**options)
+    assert run.estimate is None
+    assert "minutes" not in capsys.readouterr().out
+
+
+def test_a_long_training_says_so_too(begun, capsys) -> None:
+    run = begun()
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = np.ones((8, 2), "float32")
+    for stage in ("long", "short"):
+        fit(model, (x, x[:, :1]), verbose=0, callbacks=run.callbacks(stage))
+    out = capsys.readouterr().out
+    assert "long: about 30 s of training" in out
+    assert "long: 0 s of training, 30 were estimated" in out
+    assert "short" not in out

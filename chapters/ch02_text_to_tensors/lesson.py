@@ -67,7 +67,6 @@ class Preset:
     splits: int = 5  # of the labelled texts, for the price of cleaning
     labelled: int | None = None  # texts of each part; None = all
     model_characters: int = 3_000_000  # that the two language models read in an epoch
-    model_test_characters: int = 200_000
     model_vocabulary: int = 4_000
     model_epochs: int = 3
     units: int = 128
@@ -85,7 +84,6 @@ PRESETS = {
         splits=1,
         labelled=300,
         model_characters=60_000,
-        model_test_characters=10_000,
         model_vocabulary=500,
         model_epochs=2,
         units=32,
@@ -200,9 +198,10 @@ for key, tokenizer in tokenizers.items():
 #
 # A model pays for each token, in memory and time, so fewer are better: *characters a token*. It pays for each entry of
 # the vocabulary, too, in weights (V × width, twice). And it loses what is *unknown*: those tokens cannot be told apart,
-# nor be written. Read the table with both eyes: characters and bytes have no unknown and no weights, and the longest
-# rows; words have the shortest rows of the simple ways, and lose a few words in a hundred; subwords have short rows
-# and nothing unknown, or nearly nothing.
+# nor be written. Read the table with both eyes: bytes and characters have next to no unknown and few weights, and the
+# longest rows; English words have the shortest rows, and lose a few words in a hundred; subwords have rows nearly as
+# short, and nothing unknown, or nearly nothing. In Chinese, where "words" are characters, only the tokenizers that may
+# join characters, BPE and unigram, have shorter rows than one token a character.
 
 # %%
 for key in corpora:
@@ -225,10 +224,10 @@ for key in corpora:
 # %% [markdown]
 # ## 5. Two laws of language
 #
-# **Zipf**: the r-th most frequent word occurs about 1/r as often as the first. A handful of words makes half of each
-# text, and half of all words occurs once. **Heaps**: reading on, one never stops meeting new words; their number grows
-# like n^β. So no vocabulary of words is ever complete, however large. Characters, in Chinese too, come to an end soon,
-# and so does the vocabulary of BPE, by construction.
+# **Zipf**: the r-th most frequent word occurs about 1/r as often as the first. A hundred words make half of a text, and
+# a large part of all words occurs only once. **Heaps**: reading on, one never stops meeting new words; their number
+# grows like n^β. So no vocabulary of words is ever complete, however large. Characters, in Chinese too, come to an end
+# soon, and so does the vocabulary of BPE, by construction.
 #
 # Both laws are straight lines on two logarithmic scales. The exponents are least-squares fits of the logarithms: for
 # Heaps from 1,000 tokens on, for Zipf down to the words that occur ten times. They are laws only roughly: Zipf's line
@@ -326,8 +325,8 @@ if not run.own_data:
                 accuracies[cleaning].append(accuracy)
         run.use_data(labelled)
         for cleaning, values in accuracies.items():
-            key = cleaning.replace(",", "").replace(" ", "_").lower()
-            run.record(**{f"validation_accuracy_{name}_{key}": np.mean(values)})
+            slug = cleaning.replace(",", "").replace(" ", "_").lower()
+            run.record(**{f"validation_accuracy_{name}_{slug}": np.mean(values)})
         title = f"{name}: cleaning in front of a classifier"
         figure = plots.plot_scores(accuracies, xlabel="validation accuracy (share of texts)", title=title)
         run.figure(f"cleaning_{name}", figure)
@@ -355,11 +354,6 @@ if not run.own_data:
 
 
 # %%
-def joined(documents: Iterable[str], characters: int) -> str:
-    """The documents, a blank line between them, up to so many characters."""
-    return "\n\n".join(documents)[:characters]
-
-
 def windows(ids: list[int]) -> tuple[np.ndarray, np.ndarray]:
     """Rows of ids, and the next id of each place: both (rows, T)."""
     rows = (len(ids) - 1) // preset.window
@@ -367,8 +361,9 @@ def windows(ids: list[int]) -> tuple[np.ndarray, np.ndarray]:
     return tuple(np.array(ids[shift : shift + cut], "int32").reshape(rows, preset.window) for shift in (0, 1))
 
 
-raw = {"train": joined(train[main], preset.model_characters), "test": joined(test[main], preset.model_test_characters)}
-raw["validation"] = joined(corpora[main].validation, preset.model_test_characters)
+learned = corpora[main].train.take(preset.model_characters)  # documents from the whole of the part
+parts = {"train": learned, "validation": corpora[main].validation.take(preset.test_characters), "test": test[main]}
+raw = {part: "\n\n".join(documents) for part, documents in parts.items()}
 readings = {"raw": raw, "cleaned": {part: without_marks(each).lower() for part, each in raw.items()}}
 bits: dict[str, float] = {}  # to write the test part, a character of the real text
 for name, reading in readings.items():
@@ -442,10 +437,10 @@ def bits_of_what_was_taken(learn: list[Taken], tell: list[Taken]) -> float:
     return told + spelled
 
 
-parts = {part: taken_by_cleaning(raw[part]) for part in ("train", "test")}
-if put_together(parts["test"]) != raw["test"]:
+lost = {part: taken_by_cleaning(raw[part]) for part in ("train", "test")}
+if put_together(lost["test"]) != raw["test"]:
     raise SystemExit("Something was lost that the bits below do not count.")
-restoring = bits_of_what_was_taken(parts["train"], parts["test"]) / len(raw["test"])
+restoring = bits_of_what_was_taken(lost["train"], lost["test"]) / len(raw["test"])
 totals = {
     "LSTM, text as it is": bits["LSTM, raw"],
     "LSTM, cleaned, and the rest": bits["LSTM, cleaned"] + restoring,
@@ -479,7 +474,7 @@ END_OF_SENTENCE = regex.compile(r"(?<=[.!?。!?])\s*")
 
 
 def sentences() -> Iterator[str]:
-    return (each for document in train[main] for each in END_OF_SENTENCE.split(document) if each.strip())
+    return (each for document in learned for each in END_OF_SENTENCE.split(document) if each.strip())
 
 
 tokenizer = tokenizers[main]["BPE"]
