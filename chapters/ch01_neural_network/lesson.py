@@ -4,7 +4,7 @@
 # **You will build** a neural network twice: with NumPy alone, in the symbols of document D0 (z, a, δ, dW, db), and
 # with Keras. You will prove that the hand-written gradient is right, train document D1's 2-10-1 perceptron and see what
 # it really does, watch a decision boundary move, and measure what initial weights, optimizers, learning rate, batch
-# size and loss are good for. At the end you will predict how long a training takes before you start it.
+# size and loss are good for. At the end you will predict how long a training step takes before you run it.
 #
 # **Reproduces** D0, sections 2 to 4 and the appendix on training time; D1, sections 4 and 5.
 #
@@ -12,6 +12,8 @@
 # lines that it prints say how many minutes and how much memory a recorded run took.
 #
 # **Shapes.** B points in a batch, D numbers a point, H units in a layer:
+#
+# L is the loss, η the learning rate, an **epoch** one pass over all training points.
 #
 # | what | in D0 (one point, a column) | here (a batch, points are rows) |
 # |---|---|---|
@@ -26,13 +28,18 @@
 #
 # **Where the documents are wrong.**
 #
+# * D0, section 2.4: the flow chart leads from the update of the parameters back to their *initialisation*, which would
+#   throw away what was learned. It must lead to the forward pass.
+# * D0, section 3.2.4 lets back-propagation update the weights. It only computes gradients; the update is another step
+#   (3.2.5), and each optimizer of section 9 makes another one of the same gradients.
 # * D0, section 4.2 stops after one layer: it never says how δ gets from a layer to the one before, and that step *is*
 #   back-propagation. Its `dW = δ·xᵀ` is for one point; a batch needs a sum, and its loss a mean.
-# * D1, section 4.2 gives layer n and the output layer the same formula under two names: y is a_n.
+# * D1, section 4.2 gives layer n and the output layer the same formula under two names: y is a_n. It writes W·x, and
+#   its program computes x·W.
 # * D1, section 4.3: `np.sigmoid` does not exist. With any sigmoid the program cannot print what the document shows:
 #   weights from `np.random.rand` are never negative, so every output is above one half and rounds to 1 (section 5).
-# * D1, section 5.4 shows the right answers after 100 epochs of three points. Those are 300 tiny updates; section 6
-#   counts how many it takes.
+# * D1, section 5.4 shows (0.6, 0.4) as 0 and (0.8, 0.2) as 1 after 100 epochs of three points. Those are 300 tiny
+#   updates; section 6 counts how often that comes out, and how many it takes to get the three points right.
 # * D0, appendix 9: a training time of gigabytes times gigabytes over gigabytes a second has the unit gigabyte-seconds.
 #   The right one is in section 12.
 
@@ -122,7 +129,8 @@ def glorot(sizes: tuple[int, ...], draw: np.random.Generator) -> Layers:
 #     db = δ                             here its sum over the batch
 #     ∂L/∂a of the layer before = δ·Wᵀ   what D0 leaves out
 #
-# Two losses, both means over the batch: the squared error (a − y)², and the cross-entropy −y log a − (1−y) log(1−a).
+# Two losses, both means over the batch: the squared error (a − y)², and the cross-entropy −y log a − (1−y) log(1−a),
+# whose unit is the nat, because the logarithm is the natural one.
 # For the second one a(1 − a) cancels, and δ is a − y: section 11 shows what that is worth.
 
 
@@ -215,7 +223,7 @@ run.record(train_gradient_error_finite=worst["finite"], train_gradient_error_tap
 # Three implementations begin with the same weights and take the same points: NumPy with the gradient of section 2,
 # Keras's `model.fit`, and `keras_llm.training.fit`, the loop of this course, which puts many steps into one compiled
 # program. Each step moves every weight against its gradient: W ← W − η·dW. NumPy computes with 64 bits, Keras with 32,
-# so the losses may differ in the seventh digit, and in no other.
+# so the losses may differ in the last digits that are printed.
 
 # %%
 points, classes = make_moons(preset.points, noise=0.25, random_state=run.seed)
@@ -284,9 +292,10 @@ for name, sample in (("np.random.rand", draw.random), ("np.random.randn", draw.s
 # %% [markdown]
 # ## 6. Document D1's training, as it stands
 #
-# The same network in Keras: Adam, cross-entropy, batches of one point, 100 epochs. The document shows the two new
-# points (0.6, 0.4) and (0.8, 0.2) classified as 0 and 1. We train it from several seeds, and longer. (The loop puts all
-# 300 steps into one program: a hundredth of a second where `model.fit` takes six.)
+# The same network in Keras: cross-entropy, batches of one point, 100 epochs, and Adam (section 9). The document shows
+# the two new points (0.6, 0.4) and (0.8, 0.2) classified as 0 and 1. We train it from several seeds, and longer, and
+# look for the epoch from which all three points *stay* right: some trainings are right at 100 by chance, and wrong
+# again later.
 
 # %%
 new_points = np.array([[0.6, 0.4], [0.8, 0.2]], "float32")
@@ -301,14 +310,17 @@ for number in range(preset.perceptrons):
     told = {"epochs": preset.perceptron_epochs, "initial_epoch": 100, "batch_size": 1, "seed": number, "verbose": 0}
     more = fit(model, (three, wanted), **told)
     losses, right = (np.array(history.history[key] + more.history[key]) for key in ("loss", "accuracy"))
-    needed.append(2 + int(np.flatnonzero(right < 1).max()))  # the epoch after the last one with a mistake
-    perceptrons[f"seed {number}: right from epoch {needed[-1]}"] = {"loss": losses}
+    needed.append(2 + int(np.flatnonzero(right < 1).max(initial=-1)))  # the epoch after the last one with a mistake
+    end = f"right from epoch {needed[-1]}" if right[-1] == 1 else "not right yet"
+    perceptrons[f"seed {number}: {end}"] = {"loss": losses}
 learned = np.mean((np.array(after_100) == wanted[:, 0]).all(axis=1))
 as_printed = np.mean((np.array(new_after_100) == [0, 1]).all(axis=1))
 answers = model(new_points).numpy()[:, 0]
 print(f"after 100 epochs the three points are right in {learned:.0%} of the trainings; in the first: {after_100[0]}")
 print(f"and the two new ones come out as D1 prints them in {as_printed:.0%}")
-print(f"needed until all three are right: {np.median(needed):.0f} epochs in the median, {min(needed)} to {max(needed)}")
+print(
+    f"needed until all three stay right: {np.median(needed):.0f} epochs in the median, {min(needed)} to {max(needed)}"
+)
 print(f"after {preset.perceptron_epochs:,} epochs (0.6, 0.4) gives {answers[0]:.2f}, (0.8, 0.2) gives {answers[1]:.2f}")
 run.record(
     train_share_learned_after_100=learned,
@@ -329,7 +341,7 @@ run.figure("perceptron", figure)
 #
 # Two half circles that reach into each other, with noise, so that no straight line parts them and no curve parts them
 # quite. 60% of the points are for training, 20% for validation, 20% for the test. The network has two hidden layers of
-# 16; tanh, which is a sigmoid stretched to (−1, 1), lets them learn faster.
+# 16 with tanh, which is a sigmoid stretched to (−1, 1).
 
 # %%
 Sizes = tuple[int, ...]
@@ -403,14 +415,18 @@ moons.save(run.folder() / "model.keras")
 # %% [markdown]
 # ## 8. Where weights begin
 #
-# Eight hidden layers of 64, trained by plain SGD, the same but for the first weights. D0 names uniform and Gaussian
-# numbers; what matters is their size. In a layer with D inputs and weights of variance v the variance of z is D·v times
-# that of its input. With v = 1/D the signal keeps its size from layer to layer. Larger weights drive tanh into its flat
-# ends, where gradients vanish; smaller ones shrink the signal to nothing. **Glorot** chooses v = 2 / (D + H), which
-# suits the way forward (1/D) and the way back (1/H) equally well.
+# Eight hidden layers of 64, trained by stochastic gradient descent (SGD), the same but for the first weights. D0 names
+# uniform and Gaussian numbers; what matters is their mean and their size. With a mean of one half, as from `rand`, all
+# units of a layer add up nearly the same sum, and end at ±1 together. With mean 0 and variance v, in a layer with D
+# inputs the mean square of z is D·v times that of an input. With v = 1/D the signal keeps its size from layer to layer,
+# as long as tanh is nearly straight. Larger weights drive tanh into its flat ends, where gradients vanish; smaller ones
+# shrink the signal to nothing. **Glorot** chooses v = 2 / (D + H), which suits the way forward (1/D) and the way back
+# (1/H) equally well.
 #
-# **Zero weights** fail for another reason. All units of a layer compute the same, get the same δ and change by the same
-# dW: they stay copies of one unit for ever. Biases may begin at 0, because the weights already make the units differ.
+# **Zero weights** fail for two more reasons. Behind tanh, each a is 0 then, and so is each dW: nothing moves but the
+# last bias. Behind a sigmoid a is ½ and the weights do move, but all units of a layer compute the same, get the same δ
+# and change by the same dW: they stay copies of one unit for ever. Biases may begin at 0, because the weights already
+# make the units differ.
 
 
 # %%
@@ -422,16 +438,17 @@ def losses_of(model: keras.Model, batch_size: int = 32) -> list[float]:
 
 Initial = keras.initializers
 initializers = {
-    "uniform": ("uniform in [0, 1), as D1", Initial.RandomUniform(0, 1, seed=run.seed)),
-    "gaussian_1": ("Gaussian, deviation 1", Initial.RandomNormal(stddev=1, seed=run.seed)),
-    "gaussian_001": ("Gaussian, deviation 0.01", Initial.RandomNormal(stddev=0.01, seed=run.seed)),
-    "glorot": ("Glorot", Initial.GlorotUniform(seed=run.seed)),
-    "zero": ("zero", Initial.Zeros()),
+    "uniform": ("uniform in [0, 1), as D1", lambda seed: Initial.RandomUniform(0, 1, seed=seed)),
+    "gaussian_1": ("Gaussian, deviation 1", lambda seed: Initial.RandomNormal(stddev=1, seed=seed)),
+    "gaussian_001": ("Gaussian, deviation 0.01", lambda seed: Initial.RandomNormal(stddev=0.01, seed=seed)),
+    "glorot": ("Glorot", lambda seed: Initial.GlorotUniform(seed=seed)),
+    "zero": ("zero", lambda seed: Initial.Zeros()),
 }
 curves = {}
 print(f"{'initial weights':<26}{'deviation of a in layer 8':>27}{'first loss':>12}{'last loss':>11}")
-for key, (name, initializer) in initializers.items():
-    model = network((64,) * 8, initializer.clone())  # a copy of its own for each layer, or all would be alike
+for key, (name, make) in initializers.items():
+    # A generator gives each layer numbers of its own; a plain number as the seed would give all layers the same ones.
+    model = network((64,) * 8, make(keras.random.SeedGenerator(run.seed)))
     hidden = keras.Model(model.inputs[0], model.layers[-2].output)(train[0]).numpy()  # (points, 64)
     model.compile(keras.optimizers.SGD(0.1), "binary_crossentropy")
     curves[name] = {"loss": losses_of(model)}
@@ -464,7 +481,8 @@ run.record(validation_accuracy_zero=accuracy, train_kinds_of_units_zero=kinds)
 # | AdamW | as Adam, and −η λ w | a batch |
 #
 # Each is trained with three learning rates, ten times apart, and shown with the one that ended lowest: an optimizer
-# that looks bad is often one with a bad rate. An epoch is 19 steps with batches, and one step without.
+# that looks bad is often one with a bad rate. (Momentum adds up about ten gradients, so its rates are ten times smaller
+# than those of SGD.) An epoch is one step for gradient descent, and a step for each batch for the others.
 
 
 # %%
@@ -482,7 +500,7 @@ start = network((16, 16)).get_weights()
 optimizers = {
     "gradient descent": (keras.optimizers.SGD(), len(train[0]), (0.1, 1.0, 10.0)),
     "SGD": (keras.optimizers.SGD(), 32, (0.03, 0.3, 3.0)),
-    "momentum": (keras.optimizers.SGD(momentum=0.9), 32, (0.01, 0.1, 1.0)),
+    "momentum": (keras.optimizers.SGD(momentum=0.9), 32, (0.003, 0.03, 0.3)),
     "Adam": (keras.optimizers.Adam(), 32, (0.001, 0.01, 0.1)),
     "AdamW": (keras.optimizers.AdamW(weight_decay=0.004), 32, (0.001, 0.01, 0.1)),
 }
@@ -492,6 +510,7 @@ for name, (optimizer, batch_size, rates) in optimizers.items():
     model.compile(optimizer, "binary_crossentropy")
     tried = {rate: losses_of(restart(model, start, rate), batch_size) for rate in rates}
     rate = min(tried, key=lambda each: np.nan_to_num(tried[each][-1], nan=np.inf))
+    print(f"{name:>16}: " + ", ".join(f"{losses[-1]:.3f} with η = {each:g}" for each, losses in tried.items()))
     curves[f"{name}, η = {rate:g}"] = {"loss": tried[rate]}
     run.record(**{f"train_loss_{name.replace(' ', '_').lower()}": tried[rate][-1]})
 run.figure("optimizers", plots.plot_comparison(curves, "loss", title="Five optimizers, each at its best rate of three"))
@@ -531,7 +550,7 @@ print(f"lowest: {np.min(final):.3f} with batches of {preset.batch_sizes[best[0]]
 one, curves = np.ones((1, 1)), {}
 for kind in ("mse", "cross-entropy"):
     layers, outputs = [(np.full((1, 1), -8.0), np.zeros(1))], []
-    for _ in range(300):
+    for _ in range(301):  # the first output is that of before all steps
         activations = forward(one, layers)
         outputs.append(activations[-1].item())
         (dW, db), *_ = backward(one, activations, layers, kind)
@@ -539,7 +558,7 @@ for kind in ("mse", "cross-entropy"):
     curves["squared error" if kind == "mse" else kind] = {"output": outputs}
     steps = int(np.argmax(np.array(outputs) > 0.5)) if max(outputs) > 0.5 else None
     print(
-        f"{kind:>13}: {outputs[-1]:.4f} after {len(outputs)} steps, above one half "
+        f"{kind:>13}: {outputs[-1]:.4f} after {len(outputs) - 1} steps, above one half "
         + (f"from step {steps}" if steps else "never")
     )
 figure = plots.plot_comparison(
@@ -555,35 +574,40 @@ run.figure("saturated", figure)
 # %% [markdown]
 # ## 12. How long will it take?
 #
-# D0's appendix: hours = model (GB) × data (GB) / hardware (GB/s). The unit of the right side is GB·s, not hours, and no
-# factor mends it: what a processor does is count operations. For each weight and each row (in a language model: each
-# token), the way forward is a multiplication and an addition, and the way back is twice that, once for dW and once for
-# the δ of the layer before:
+# D0's appendix: hours = model (GB) × data (GB) / hardware (GB/s). The product is the right idea, for the work grows
+# with model × data. The divisor is not: what takes time is operations, not gigabytes, and the unit of the right side is
+# GB·s instead of hours. For each weight and each row (in a language model: each token), the way forward is a
+# multiplication and an addition, and the way back is twice that, once for dW and once for the δ of the layer before:
 #
 #     operations = 6 × parameters × rows        seconds = operations / (operations a second)
 #
-# (Kaplan et al. 2020, section 2.1; embeddings do not count, they only look up.) Below, the divisor is the most that
-# this machine gives: the speed of a large matrix product. Wide layers come near it. Narrow ones do not: their time goes
-# into everything but products, and the share of the peak (MFU) says so.
+# (Kaplan et al. 2020, section 2.1. Embeddings do not count, they only look up; and the first layer needs no δ for what
+# is before it.) Which operations a second? The most that this machine gives is the speed of a large matrix product, its
+# **peak**. The share of it that a training reaches is called MFU, model FLOPs utilisation. Wide layers come near 100%.
+# Narrow ones do not: their time goes into everything but products. So a good estimate divides by the rate of a
+# *similar* network: below, each width is predicted from the rate of the one above it, and the nearer the two, the
+# better.
 #
-# So a good estimate divides by the rate that a *similar* network reaches. `keras-llm run` does that: it takes the
-# minutes of the recorded run of the same chapter, measures for a second how much faster or slower this machine is now
-# (`keras_llm.training.yardstick`), prints the quotient before it starts, and at the end how good it was.
+# `keras-llm run` does that too: it takes the minutes of the recorded run of the same chapter, measures for a few
+# seconds how much faster or slower this machine is now (`keras_llm.training.yardstick`), prints the quotient before it
+# starts, and at the end how good it was.
 
 # %%
 peak = matmul_peak()
-print(" width   parameters   GFLOP a step   at the peak, ms   measured, ms   share of the peak")
-ROWS = 256
+ROWS, rate = 256, None
+print(" width   parameters   GFLOP a step   at the peak, ms   predicted, ms   measured, ms   share of the peak")
 for width in preset.widths:
     model = keras.Sequential([keras.Input((width,)), *(keras.layers.Dense(width, "tanh") for _ in range(3))])
     model.compile(keras.optimizers.SGD(1e-3), "mse")
     x = draw.normal(size=(16 * ROWS, width)).astype("float32")
     fit(model, (x, x), batch_size=ROWS, verbose=0)  # compiles
     history = fit(model, (x, x), batch_size=ROWS, epochs=3, verbose=0)
-    operations, measured = 6 * model.count_params() * ROWS, history.program["step_ms"]
-    shortest = 1000 * operations / peak  # ms, if there were nothing but products, and all of them large
-    figures = f"{operations / 1e9:>15.3f}{shortest:>18.3f}{measured:>15.3f}{shortest / measured:>20.1%}"
-    print(f"{width:>6}{model.count_params():>13,}{figures}")
+    operations = (6 * model.count_params() - 2 * model.layers[0].count_params()) * ROWS
+    measured = history.program["step_ms"]
+    predicted = f"{1000 * operations / rate:.3f}" if rate else "-"
+    rate = 1000 * operations / measured  # operations a second
+    figures = f"{operations / 1e9:>15.3f}{1000 * operations / peak:>18.3f}{predicted:>16}{measured:>15.3f}"
+    print(f"{width:>6}{model.count_params():>13,}{figures}{rate / peak:>20.1%}")
 
 # %% [markdown]
 # ## 13. What was measured
@@ -600,8 +624,9 @@ run.finish()
 #
 # 1. **Break it.** Leave out `* before * (1 - before)` in `backward`. Which of the two checks notices, and for which of
 #    the four networks does it make no difference? Why?
-# 2. **Another function.** Write `relu` and its slope for the hidden layers. The check with finite differences may fail
-#    for a single weight now: which, and is the gradient wrong?
+# 2. **Another function.** Give the hidden layers relu, max(0, z), in `forward`, `backward` and `tape_gradient`. For
+#    which z has it no slope? Set a bias and its inputs so that z is exactly there: what does each of the two checks
+#    say, and is one of them wrong?
 # 3. **Momentum by hand.** Give the NumPy loop of section 4 a momentum of 0.9 and compare it with
 #    `keras.optimizers.SGD(RATE, momentum=0.9)`, step by step.
 # 4. **Three points.** In section 6, how does the number of epochs change with a learning rate ten times as large? With
