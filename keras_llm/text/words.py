@@ -7,13 +7,11 @@ faster (20,000 texts of 230 words: 1.6 s to train and 0.9 s to encode; here 3 s 
 punctuation, glues "don't" to "dont", takes a Chinese sentence for one word, and it cannot decode.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import regex
 
-from keras_llm.errors import InputError
-from keras_llm.text.tokenizer import Tokenizer, refuse_single_string
+from keras_llm.text.frequency import FrequencyTokenizer
 
 # Scripts that put no space between words: each character is a token, so that no segmenter is needed.
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}"
@@ -48,7 +46,7 @@ def split_words(text: str) -> list[str]:
     return _TOKEN.findall(text.lower().replace("’", "'").replace("…", "..."))
 
 
-class WordTokenizer(Tokenizer):
+class WordTokenizer(FrequencyTokenizer):
     """One id a word: 0 is padding, 1 any word outside the vocabulary, then the words from the most frequent on.
 
     Args:
@@ -65,47 +63,9 @@ class WordTokenizer(Tokenizer):
     """
 
     kind = "word"
-    special_tokens = ("<pad>", "<unk>")
-    unknown_id = 1
-
-    @classmethod
-    def train(cls, texts: Iterable[str], vocabulary_size: int = 10_000) -> "WordTokenizer":
-        """Takes the most frequent words of the training part; equally frequent ones in alphabetical order.
-
-        Args:
-            texts: the training part alone: words met only in validation or test must be unknown.
-            vocabulary_size: number of ids, the two special ones included; fewer when the texts have fewer words.
-
-        Raises:
-            InputError: when there is no word to learn, or no room for one.
-            TypeError: when ``texts`` is one string.
-        """
-        refuse_single_string(texts)
-        if vocabulary_size <= len(cls.special_tokens):
-            raise InputError(f"vocabulary_size={vocabulary_size} leaves no room for words: make it 3 or more.")
-        counts: Counter[str] = Counter()
-        for text in texts:
-            counts.update(split_words(text))
-        del counts["<unk>"]
-        if not counts:
-            raise InputError("The training texts hold no word to make a vocabulary of: give texts that are not empty.")
-        # The order of the texts does not matter, so that shuffling the training part changes no id.
-        words = sorted(counts, key=lambda word: (-counts[word], word))
-        return cls([*cls.special_tokens, *words[: vocabulary_size - len(cls.special_tokens)]])
-
-    def encode(self, text: str) -> list[int]:
-        """Token ids of one text; words outside the vocabulary get ``unknown_id``."""
-        known = self.token_to_id.get
-        return [known(word, self.unknown_id) for word in split_words(text)]
-
-    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of many texts: more than a million words a second."""
-        refuse_single_string(texts)
-        return [self.encode(text) for text in texts]
+    unit = "word"
+    cut = staticmethod(split_words)
 
     def decode(self, ids: Iterable[int]) -> str:
         """Words joined by spaces: not the original, but a text that encodes to the same ids."""
         return " ".join(self.vocabulary[token_id] for token_id in self._checked(ids))
-
-    def content(self) -> dict:
-        return {"vocabulary": self.vocabulary}
