@@ -27,7 +27,8 @@ def record(folders: list[Path]) -> dict[str, Any]:
     """The content of ``expected.json`` for runs of one chapter and preset that differ in their seeds.
 
     The tolerance of a figure is twice its standard deviation over the seeds, at least 0.02: another processor rounds
-    differently, and training carries that on. Of a rounding error itself only the order of magnitude is expected.
+    differently, and training carries that on. A figure below 0.02 may double, and of a rounding error itself only the
+    order of magnitude is expected.
 
     Raises:
         InputError: when a folder holds no finished run, or the runs are not of one kind.
@@ -58,7 +59,7 @@ def record(folders: list[Path]) -> dict[str, Any]:
     for name, value in figures.items():
         values = [metrics[name] for _, metrics in runs]
         mean, spread = statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0.0
-        least = 0.02 if abs(mean) > ROUNDING else 9 * abs(mean)
+        least = min(0.02, abs(mean)) if abs(mean) > ROUNDING else 9 * abs(mean)
         recorded[name] = {
             "value": value,
             "tolerance": _short(max(least, 2 * spread)),
