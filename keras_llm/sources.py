@@ -9,6 +9,8 @@ from keras_llm.errors import InputError
 if TYPE_CHECKING:
     from keras_llm.data import ClassificationData, CorpusData
 
+LARGE = 100e6  # bytes of a file that takes seconds to read
+
 
 @dataclass(frozen=True)
 class Options:
@@ -61,6 +63,9 @@ class Sources:
         """
         from keras_llm.data import from_files
 
+        path = self.options.data
+        if path.is_file() and (size := path.stat().st_size) > LARGE:
+            print(f"Reading {path}, {size / 1e9:.1f} GB: about {size / 3e7:.0f} s")
         data = from_files(self.options.data, self.options.test_data, task=task, encoding=self.options.encoding)
         for warning in data.provenance.get("warnings", ()):
             print(f"Note: {warning}")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from keras_llm import sources
 from keras_llm.errors import InputError
 from keras_llm.sources import Options, Sources
 
@@ -35,6 +36,14 @@ def test_running_text_is_read_as_such_and_noted(novel) -> None:
     assert sum(len(list(part)) for part in (corpus.train, corpus.validation, corpus.test)) == 60
     reader.use_data(corpus)
     assert reader.provenance[0]["dataset"] == "novel"
+
+
+def test_a_large_file_is_announced(novel, monkeypatch, capsys) -> None:
+    Reader(data=novel).load_own_data("corpus")
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(sources, "LARGE", 100)
+    Reader(data=novel).load_own_data("corpus")
+    assert capsys.readouterr().out.startswith(f"Reading {novel}, 0.0 GB")
 
 
 def test_a_file_of_the_other_kind_is_refused(novel, tmp_path) -> None:
