@@ -1,5 +1,6 @@
 """What a run was asked for, and the texts that it reads: the catalog's or the user's own."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,9 +64,9 @@ class Sources:
         """
         from keras_llm.data import from_files
 
-        path = self.options.data
-        if path.is_file() and (size := path.stat().st_size) > LARGE:
-            print(f"Reading {path}, {size / 1e9:.1f} GB: about {size / 3e7:.0f} s")
+        with suppress(OSError):  # from_files says it better
+            if (size := self.options.data.stat().st_size) > LARGE:
+                print(f"Reading {self.options.data}, {size / 1e9:.1f} GB: about {size / 3e7:.0f} s")
         data = from_files(self.options.data, self.options.test_data, task=task, encoding=self.options.encoding)
         for warning in data.provenance.get("warnings", ()):
             print(f"Note: {warning}")
