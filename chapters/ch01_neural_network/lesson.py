@@ -583,10 +583,9 @@ run.figure("saturated", figure)
 #
 # (Kaplan et al. 2020, section 2.1. Embeddings do not count, they only look up; and the first layer needs no δ for what
 # is before it.) Which operations a second? The most that this machine gives is the speed of a large matrix product, its
-# **peak**. The share of it that a training reaches is called MFU, model FLOPs utilisation. Wide layers come near 100%.
-# Narrow ones do not: their time goes into everything but products. So a good estimate divides by the rate of a
-# *similar* network: below, each width is predicted from the rate of the one above it, and the nearer the two, the
-# better.
+# **peak**. The share of it that a training reaches is called MFU, model FLOPs utilisation. Wide layers come nearest to
+# it; in narrow ones the time goes into everything but products. So a good estimate divides by the rate of a *similar*
+# network: below, each width is predicted from the rate of the one above it, and the nearer the two, the better.
 #
 # `keras-llm run` does that too: it takes the minutes of the recorded run of the same chapter, measures for a few
 # seconds how much faster or slower this machine is now (`keras_llm.training.yardstick`), prints the quotient before it

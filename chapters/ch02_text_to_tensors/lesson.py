@@ -293,7 +293,7 @@ if corpora[main].language != "zh":
     rate = sum(words[word] for word in unseen) / words.total()
     frequent = {word for word, _ in known.most_common(10_000)}
     outside = sum(count for word, count in words.items() if word not in frequent) / words.total()
-    print(f"of the running words of the test part {rate:.2%} were never seen, and {outside:.2%} are outside the 10,000")
+    print(f"of the running words of the test part {rate:.2%} were never seen; {outside:.2%} are no frequent ones")
     run.record(test_share_of_unseen_words=rate, test_share_outside_10000_words=outside)
     for word in sorted(unseen, key=len)[-8:]:
         pieces = (f"{kind} {' | '.join(tokenizers[main][kind].tokens(word))}" for kind in ("words", "WordPiece", "BPE"))
@@ -404,7 +404,7 @@ for name, reading in readings.items():
     counts = evaluation.NgramModel(3, tokenizer.vocabulary_size).fit([ids["train"]])
     bits[f"LSTM, {name}"] = loss / math.log(2) * len(ids["test"]) / len(raw["test"])
     bits[f"3-gram, {name}"] = counts.bits([ids["test"]]).sum() / len(raw["test"])
-    print(f"{name}: {len(ids['test']):,} tokens; perplexity a token {math.exp(loss):.1f}, which compares with nothing")
+    print(f"{name}: {len(ids['test']):,} tokens; perplexity {math.exp(loss):.1f} a token of its own kind")
     if name == "raw":
         model.save(run.folder() / "model.keras")
         tokenizer.save(run.folder() / "tokenizer.json")
