@@ -1,0 +1,199 @@
+"""Attention, from one formula to several heads with masks, rotary positions and a cache.
+
+B = batch, T = positions that ask (queries), S = positions that are asked (keys and values), D = width of the model,
+H = heads, d = width of a head.
+"""
+
+import math
+
+import keras
+from keras import layers, ops
+
+from keras_llm.layers.dropout import Dropout
+from keras_llm.layers.masks import allowed, padding_mask_of
+from keras_llm.layers.positions import rotate
+
+# Far below any score, and still a number in bfloat16. Minus infinity would make a row without any key NaN.
+MASKED = -1e9
+
+
+def scaled_dot_product_attention(query, key, value, mask=None, dropout=None):
+    """softmax(QKᵀ/√d) V: each query takes a mean of the values, weighted by how well their keys fit.
+
+    Args:
+        query: float tensor ``(..., T, d)``.
+        key: ``(..., S, d)``.
+        value: ``(..., S, v)``.
+        mask: bool, broadcastable to ``(..., T, S)``; False = this query must not see this key. A query that may see no
+            key at all gets the mean of all values.
+        dropout: function of the weights, ``(..., T, S)``, applied before they meet the values; None in inference.
+
+    Returns:
+        The means ``(..., T, v)``, and the weights ``(..., T, S)``, of which each row adds up to 1.
+
+    Example:
+        >>> x = ops.convert_to_tensor([[1.0, 0.0], [0.0, 1.0]])
+        >>> scaled_dot_product_attention(x, x, x)[1].numpy().round(2).tolist()
+        [[0.67, 0.33], [0.33, 0.67]]
+
+    Source: Vaswani et al. 2017, section 3.2.1; document D3, section 4.
+    """
+    scores = ops.matmul(query / math.sqrt(query.shape[-1]), ops.swapaxes(key, -1, -2))  # (..., T, S)
+    if mask is not None:
+        scores = ops.where(mask, scores, ops.cast(MASKED, scores.dtype))
+    weights = ops.softmax(scores, axis=-1)
+    return ops.matmul(weights if dropout is None else dropout(weights), value), weights
+
+
+@keras.saving.register_keras_serializable(package="keras_llm")
+class MultiHeadAttention(layers.Layer):
+    """H attentions side by side, each on its own d = D/H numbers of every position.
+
+    Concat(head_1, …, head_H) W_O, with head_i = Attention(x W_Q,i, memory W_K,i, memory W_V,i). Without a memory the
+    positions ask one another (self-attention), with one they ask it (cross-attention). Same weights, outputs and
+    gradients as ``keras.layers.MultiHeadAttention(num_heads, D // num_heads)``.
+
+    Args:
+        num_heads: H; it divides the width D.
+        dropout: share of the attention weights set to zero in training, in [0, 1).
+        rotary: turn queries and keys by their positions (:func:`keras_llm.layers.rotate`); self-attention only.
+        use_bias: add a bias to each of the four products.
+        fused: one product instead of two or three for what is made of the same input. The numbers are the same; it pays
+            for few rows (a step of generation), not for a training batch.
+        kernel_initializer: of the four kernels.
+
+    Call arguments:
+        x: float tensor ``(B, T, D)``.
+        memory: ``(B, S, D)``, for instance an encoder's output; None: ``x`` itself.
+        mask: bool ``(B, T)``, False where ``x`` is padding; taken from Keras when not given.
+        memory_mask: bool ``(B, S)``, the same of ``memory``.
+        attention_mask: bool, broadcastable to ``(B, T, S)``, False where a position must not look.
+        use_causal_mask: no position sees a later one.
+        training: drop weights only when True.
+        return_weights: give ``(outputs, weights (B, H, T, S))``.
+
+    Returns:
+        ``(B, T, D)``. Rows at padding are numbers without meaning; what comes after must not read them.
+
+    Raises:
+        ValueError: when the heads do not divide the width, or positions of a memory are to be turned.
+
+    Example:
+        >>> MultiHeadAttention(4)(keras.random.normal((2, 5, 8)), use_causal_mask=True).shape
+        TensorShape([2, 5, 8])
+
+    Source: Vaswani et al. 2017, section 3.2.2; document D3, section 4.
+    """
+
+    def __init__(
+        self,
+        num_heads: int,
+        dropout: float = 0.0,
+        rotary: bool = False,
+        use_bias: bool = True,
+        fused: bool = False,
+        kernel_initializer: keras.initializers.Initializer | str = "glorot_uniform",
+        **kwargs,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.num_heads, self.rotary, self.use_bias, self.fused = num_heads, rotary, use_bias, fused
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.dropout = Dropout(dropout, dtype=self.dtype_policy)
+        self.supports_masking = True
+
+    def build(self, x_shape: tuple, memory_shape: tuple | None = None) -> None:
+        width, memory_width = x_shape[-1], (memory_shape or x_shape)[-1]
+        if self.num_heads < 1 or width % self.num_heads:
+            raise ValueError(f"num_heads={self.num_heads} does not divide the width {width}.")
+        if self.rotary and memory_shape is not None:
+            raise ValueError("rotary=True is for self-attention: a memory's positions are not those of the queries.")
+        rows = {"query": width, "key": memory_width, "value": memory_width, "output": width}
+        self.kernels, self.biases = {}, {}
+        for name, size in rows.items():
+            initializer = keras.initializers.get(self.kernel_initializer.clone())
+            self.kernels[name] = self.add_weight(name=f"{name}_kernel", shape=(size, width), initializer=initializer)
+            if self.use_bias:
+                self.biases[name] = self.add_weight(name=f"{name}_bias", shape=(width,), initializer="zeros")
+
+    def call(
+        self,
+        x,
+        memory=None,
+        mask=None,
+        memory_mask=None,
+        attention_mask=None,
+        use_causal_mask: bool = False,
+        training: bool = False,
+        return_weights: bool = False,
+    ):
+        if memory is None:
+            query, key, value = self.project(x, "query", "key", "value")  # (B, H, T, d) each
+            if self.rotary:
+                query, key = rotate(query), rotate(key)
+            memory_mask = padding_mask_of(x) if mask is None else mask
+        else:
+            (query,) = self.project(x, "query")  # (B, H, T, d)
+            key, value = self.project(memory, "key", "value")  # (B, H, S, d) each
+            memory_mask = padding_mask_of(memory) if memory_mask is None else memory_mask
+        see = allowed(key.shape[2], memory_mask, attention_mask, use_causal_mask)  # (B or 1, 1, T or 1, S)
+        outputs, weights = self.attend(query, key, value, see, training)
+        return (outputs, weights) if return_weights else outputs
+
+    def project(self, x, *names: str) -> list:
+        """``x`` ``(B, T, D)`` times some of the kernels, each split into heads: ``(B, H, T, d)``."""
+        if self.fused and len(names) > 1:
+            products = ops.split(self._product(x, names), len(names), axis=-1)  # (B, T, D) each
+        else:
+            products = [self._product(x, (name,)) for name in names]
+        return [self._split_heads(product) for product in products]
+
+    def attend(self, query, key, value, mask=None, training: bool = False) -> tuple:
+        """From queries, keys and values by head to the output ``(B, T, D)`` and the weights ``(B, H, T, S)``."""
+        dropout = (lambda weights: self.dropout(weights, training=True)) if training and self.dropout.rate else None
+        heads, weights = scaled_dot_product_attention(query, key, value, mask, dropout)  # (B, H, T, d)
+        joined = ops.reshape(ops.transpose(heads, (0, 2, 1, 3)), (-1, heads.shape[2], self.num_heads * heads.shape[3]))
+        return self._product(joined, ("output",)), weights  # (B, T, D)
+
+    def step(self, x, cache, position):
+        """Self-attention of one new position over all before it, whose keys and values are in the cache.
+
+        Args:
+            x: ``(B, 1, D)``.
+            cache: keys and values of the earlier positions ``(2, B, H, longest, d)``, zeros where nothing is yet.
+            position: int32 ``()``, the index of the new position.
+
+        Returns:
+            ``(B, 1, D)``, and the cache with the new position in it.
+        """
+        query, key, value = self.project(x, "query", "key", "value")  # (B, H, 1, d) each
+        if self.rotary:
+            query, key = rotate(query, start=position), rotate(key, start=position)
+        cache = ops.slice_update(cache, (0, 0, 0, position, 0), ops.stack([key, value]))
+        seen = ops.arange(cache.shape[3]) <= position  # (longest,)
+        return self.attend(query, cache[0], cache[1], seen)[0], cache
+
+    def _product(self, x, names: tuple[str, ...]):
+        kernels = [ops.convert_to_tensor(self.kernels[name]) for name in names]
+        x = ops.matmul(x, kernels[0] if len(kernels) == 1 else ops.concatenate(kernels, axis=1))
+        if self.use_bias:
+            biases = [ops.convert_to_tensor(self.biases[name]) for name in names]
+            x = x + (biases[0] if len(biases) == 1 else ops.concatenate(biases))
+        return x
+
+    def _split_heads(self, x):
+        x = ops.reshape(x, (-1, x.shape[1], self.num_heads, x.shape[2] // self.num_heads))  # (B, T, H, d)
+        return ops.transpose(x, (0, 2, 1, 3))  # (B, H, T, d)
+
+    def compute_output_shape(self, x_shape: tuple, memory_shape: tuple | None = None) -> tuple:
+        return x_shape
+
+    def get_config(self) -> dict:
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "dropout": self.dropout.rate,
+            "rotary": self.rotary,
+            "use_bias": self.use_bias,
+            "fused": self.fused,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }

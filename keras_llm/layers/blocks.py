@@ -1,0 +1,248 @@
+"""The two blocks of the Transformer: attention and feed-forward, each with a residual connection around it.
+
+B = batch, T = time, S = time of the memory, D = width.
+"""
+
+import keras
+from keras import layers, ops
+
+from keras_llm.layers.attention import MultiHeadAttention
+from keras_llm.layers.dropout import Dropout
+from keras_llm.layers.masks import padding_mask_of
+
+
+@keras.saving.register_keras_serializable(package="keras_llm")
+class FeedForward(layers.Layer):
+    """The same two dense layers at each position: f(x W_1 + b_1) W_2 + b_2.
+
+    Args:
+        hidden_dim: width between the two, four times D by custom.
+        activation: f, by its Keras name.
+        use_bias: add b_1 and b_2.
+        kernel_initializer: of both kernels.
+
+    Call arguments:
+        x: float tensor ``(B, T, D)``.
+
+    Returns:
+        ``(B, T, D)``.
+
+    Source: Vaswani et al. 2017, section 3.3; document D3, section 3.
+    """
+
+    def __init__(
+        self,
+        hidden_dim: int,
+        activation: str = "relu",
+        use_bias: bool = True,
+        kernel_initializer: keras.initializers.Initializer | str = "glorot_uniform",
+        **kwargs,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.config = {"hidden_dim": hidden_dim, "activation": activation, "use_bias": use_bias}
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.supports_masking = True
+
+    def build(self, x_shape: tuple) -> None:
+        def dense(units: int, activation: str | None, name: str) -> layers.Dense:
+            options = {"use_bias": self.config["use_bias"], "kernel_initializer": self.kernel_initializer.clone()}
+            return layers.Dense(units, activation, name=name, dtype=self.dtype_policy, **options)
+
+        self.into = dense(self.config["hidden_dim"], self.config["activation"], "into")
+        self.out_of = dense(x_shape[-1], None, "out_of")
+        self.into.build(x_shape)
+        self.out_of.build((*x_shape[:-1], self.config["hidden_dim"]))
+
+    def call(self, x):
+        return self.out_of(self.into(x))  # (B, T, D) -> (B, T, hidden_dim) -> (B, T, D)
+
+    def get_config(self) -> dict:
+        initializer = keras.initializers.serialize(self.kernel_initializer)
+        return {**super().get_config(), **self.config, "kernel_initializer": initializer}
+
+
+@keras.saving.register_keras_serializable(package="keras_llm")
+class EncoderBlock(layers.Layer):
+    """Self-attention over the whole sequence, then feed-forward.
+
+    Args:
+        num_heads: heads of the attention; they divide the width D.
+        hidden_dim: width inside the feed-forward layer.
+        dropout: share of each sub-layer's output set to zero in training.
+        activation: of the feed-forward layer.
+        pre_norm: normalise what goes into a sub-layer (stable without a warm-up; the stack then needs a norm at its
+            end), instead of the sum that comes out of it, as in the paper of 2017.
+        attention_dropout: share of the attention weights set to zero in training.
+        rotary: positions by turning queries and keys.
+        fused: see :class:`MultiHeadAttention`.
+        epsilon: of the layer norms.
+
+    Call arguments:
+        x: float tensor ``(B, T, D)``.
+        mask: bool ``(B, T)``, False at padding; taken from Keras when not given.
+        use_causal_mask: no position sees a later one: then this is the block of a GPT.
+        training: drop only when True.
+
+    Returns:
+        ``(B, T, D)``; equal to ``keras_hub.layers.TransformerEncoder`` with the same weights.
+
+    Example:
+        >>> EncoderBlock(num_heads=2, hidden_dim=16)(keras.random.normal((2, 5, 8))).shape
+        TensorShape([2, 5, 8])
+
+    Source: Vaswani et al. 2017, section 3.1; Xiong et al. 2020 (pre-norm); document D3, section 4, whose formula adds
+    the residual twice.
+    """
+
+    def __init__(
+        self,
+        num_heads: int,
+        hidden_dim: int,
+        dropout: float = 0.0,
+        activation: str = "relu",
+        pre_norm: bool = True,
+        attention_dropout: float = 0.0,
+        rotary: bool = False,
+        fused: bool = False,
+        epsilon: float = 1e-5,
+        **kwargs,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.config = {
+            "num_heads": num_heads,
+            "hidden_dim": hidden_dim,
+            "dropout": dropout,
+            "activation": activation,
+            "pre_norm": pre_norm,
+            "attention_dropout": attention_dropout,
+            "rotary": rotary,
+            "fused": fused,
+            "epsilon": epsilon,
+        }
+        self.supports_masking = True
+        self.dropout = Dropout(dropout, dtype=self.dtype_policy)
+        self.self_attention, self.self_norm = self._attention("self_attention", rotary=rotary), self._norm("self_norm")
+        self.feed_forward = FeedForward(hidden_dim, activation, name="feed_forward", dtype=self.dtype_policy)
+        self.feed_norm = self._norm("feed_norm")
+
+    def _attention(self, name: str, **options) -> MultiHeadAttention:
+        options |= {"dropout": self.config["attention_dropout"], "fused": self.config["fused"]}
+        return MultiHeadAttention(self.config["num_heads"], name=name, dtype=self.dtype_policy, **options)
+
+    def _norm(self, name: str) -> layers.LayerNormalization:
+        return layers.LayerNormalization(epsilon=self.config["epsilon"], name=name, dtype=self.dtype_policy)
+
+    def build(self, x_shape: tuple) -> None:
+        for layer in (self.self_norm, self.self_attention, self.feed_norm, self.feed_forward):
+            layer.build(x_shape)
+
+    def call(self, x, mask=None, use_causal_mask: bool = False, training: bool = False):
+        mask = padding_mask_of(x) if mask is None else mask
+
+        y = self.self_attention(
+            self.enter(x, self.self_norm), mask=mask, use_causal_mask=use_causal_mask, training=training
+        )
+        x = self.leave(x, y, self.self_norm, training)
+        return self.feed(x, training)
+
+    def step(self, x, cache, position):
+        """One new position ``(B, 1, D)`` after those in the cache; see :meth:`MultiHeadAttention.step`."""
+
+        y, cache = self.self_attention.step(self.enter(x, self.self_norm), cache, position)
+        return self.feed(self.leave(x, y, self.self_norm)), cache
+
+    def feed(self, x, training: bool = False):
+        """The second half of the block: feed-forward and its residual connection."""
+        y = self.feed_forward(self.enter(x, self.feed_norm))
+        return self.leave(x, y, self.feed_norm, training)
+
+    def enter(self, x, norm: layers.Layer):
+        """What goes into a sub-layer."""
+        return norm(x) if self.config["pre_norm"] else x
+
+    def leave(self, x, y, norm: layers.Layer, training: bool = False):
+        """What comes out behind a sub-layer that made ``y`` of ``x``: the two added, once."""
+        x = x + self.dropout(y, training=training)
+        return x if self.config["pre_norm"] else norm(x)
+
+    def compute_output_shape(self, x_shape: tuple, memory_shape: tuple | None = None) -> tuple:
+        return x_shape
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), **self.config}
+
+
+@keras.saving.register_keras_serializable(package="keras_llm")
+class DecoderBlock(EncoderBlock):
+    """Self-attention that sees nothing later, cross-attention over a memory, then feed-forward.
+
+    Args:
+        num_heads: heads of both attentions.
+        hidden_dim: width inside the feed-forward layer.
+        options: the others of :class:`EncoderBlock`; ``rotary`` turns those of the self-attention.
+
+    Call arguments:
+        x: float tensor ``(B, T, D)``, the target shifted by one.
+        memory: ``(B, S, D)``, the encoder's output.
+        mask: bool ``(B, T)``, False where the target is padding; taken from Keras when not given.
+        memory_mask: bool ``(B, S)``, False where the source is padding; taken from Keras when not given.
+        training: drop only when True.
+        return_weights: give ``(outputs, cross-attention weights (B, H, T, S))``.
+
+    Returns:
+        ``(B, T, D)``; equal to ``keras_hub.layers.TransformerDecoder`` with the same weights.
+
+    Example:
+        >>> memory = keras.random.normal((2, 7, 8))
+        >>> DecoderBlock(num_heads=2, hidden_dim=16)(keras.random.normal((2, 5, 8)), memory).shape
+        TensorShape([2, 5, 8])
+
+    Source: Vaswani et al. 2017, section 3.1; document D3, section 4, whose formula adds the residual twice and lets
+    the two attentions run side by side instead of one after the other.
+    """
+
+    def __init__(self, num_heads: int, hidden_dim: int, **options) -> None:
+        super().__init__(num_heads, hidden_dim, **options)
+        self.cross_attention, self.cross_norm = self._attention("cross_attention"), self._norm("cross_norm")
+
+    def build(self, x_shape: tuple, memory_shape: tuple) -> None:
+        super().build(x_shape)
+        self.cross_norm.build(x_shape)
+        self.cross_attention.build(x_shape, memory_shape)
+
+    def call(self, x, memory, mask=None, memory_mask=None, training: bool = False, return_weights: bool = False):
+        mask = padding_mask_of(x) if mask is None else mask
+        memory_mask = padding_mask_of(memory) if memory_mask is None else memory_mask
+        y = self.self_attention(self.enter(x, self.self_norm), mask=mask, use_causal_mask=True, training=training)
+        x = self.leave(x, y, self.self_norm, training)
+        y, weights = self.cross_attention(
+            self.enter(x, self.cross_norm), memory, memory_mask=memory_mask, training=training, return_weights=True
+        )
+        x = self.leave(x, y, self.cross_norm, training)
+        x = self.feed(x, training)
+        return (x, weights) if return_weights else x
+
+    def step(self, x, cache, position, memory_keys_values, memory_mask=None):
+        """One new position after those in the cache.
+
+        Args:
+            x: ``(B, 1, D)``.
+            cache: see :meth:`MultiHeadAttention.step`.
+            position: int32 ``()``.
+            memory_keys_values: what :meth:`remember` made of the memory, ``(2, B, H, S, d)``.
+            memory_mask: bool ``(B, S)``.
+
+        Returns:
+            ``(B, 1, D)``, and the cache with the new position in it.
+        """
+
+        y, cache = self.self_attention.step(self.enter(x, self.self_norm), cache, position)
+        x = self.leave(x, y, self.self_norm)
+        (query,) = self.cross_attention.project(self.enter(x, self.cross_norm), "query")  # (B, H, 1, d)
+        see = None if memory_mask is None else memory_mask[:, None, None, :]  # (B, 1, 1, S)
+        y, _ = self.cross_attention.attend(query, memory_keys_values[0], memory_keys_values[1], see)
+        return self.feed(self.leave(x, y, self.cross_norm)), cache
+
+    def remember(self, memory):
+        """Keys and values of the memory ``(B, S, D)``, once for all steps: ``(2, B, H, S, d)``."""
+        return ops.stack(self.cross_attention.project(memory, "key", "value"))
