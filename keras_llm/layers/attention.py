@@ -159,7 +159,7 @@ class MultiHeadAttention(layers.Layer):
 
         Args:
             x: ``(B, 1, D)``.
-            cache: keys and values of the earlier positions ``(2, B, H, longest, d)``, zeros where nothing is yet.
+            cache: keys and values of the earlier positions ``(B, 2, H, longest, d)``, whatever stands beyond them.
             position: int32 ``()``, the index of the new position.
 
         Returns:
@@ -168,9 +168,9 @@ class MultiHeadAttention(layers.Layer):
         query, key, value = self.project(x, "query", "key", "value")  # (B, H, 1, d) each
         if self.rotary:
             query, key = rotate(query, start=position), rotate(key, start=position)
-        cache = ops.slice_update(cache, (0, 0, 0, position, 0), ops.stack([key, value]))
+        cache = ops.slice_update(cache, (0, 0, 0, position, 0), ops.stack([key, value], axis=1))
         seen = ops.arange(cache.shape[3]) <= position  # (longest,)
-        return self.attend(query, cache[0], cache[1], seen)[0], cache
+        return self.attend(query, cache[:, 0], cache[:, 1], seen)[0], cache
 
     def _product(self, x, names: tuple[str, ...]):
         kernels = [ops.convert_to_tensor(self.kernels[name]) for name in names]

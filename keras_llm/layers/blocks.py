@@ -8,7 +8,7 @@ from keras import layers, ops
 
 from keras_llm.layers.attention import MultiHeadAttention
 from keras_llm.layers.dropout import Dropout
-from keras_llm.layers.masks import padding_mask_of
+from keras_llm.layers.masks import allowed, padding_mask_of
 
 
 @keras.saving.register_keras_serializable(package="keras_llm")
@@ -16,7 +16,7 @@ class FeedForward(layers.Layer):
     """The same two dense layers at each position: f(x W_1 + b_1) W_2 + b_2.
 
     Args:
-        hidden_dim: width between the two, four times D by custom.
+        intermediate_dim: width between the two, four times D by custom.
         activation: f, by its Keras name.
         use_bias: add b_1 and b_2.
         kernel_initializer: of both kernels.
@@ -32,14 +32,14 @@ class FeedForward(layers.Layer):
 
     def __init__(
         self,
-        hidden_dim: int,
+        intermediate_dim: int,
         activation: str = "relu",
         use_bias: bool = True,
         kernel_initializer: keras.initializers.Initializer | str = "glorot_uniform",
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
-        self.config = {"hidden_dim": hidden_dim, "activation": activation, "use_bias": use_bias}
+        self.config = {"intermediate_dim": intermediate_dim, "activation": activation, "use_bias": use_bias}
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.supports_masking = True
 
@@ -48,13 +48,13 @@ class FeedForward(layers.Layer):
             options = {"use_bias": self.config["use_bias"], "kernel_initializer": self.kernel_initializer.clone()}
             return layers.Dense(units, activation, name=name, dtype=self.dtype_policy, **options)
 
-        self.into = dense(self.config["hidden_dim"], self.config["activation"], "into")
+        self.into = dense(self.config["intermediate_dim"], self.config["activation"], "into")
         self.out_of = dense(x_shape[-1], None, "out_of")
         self.into.build(x_shape)
-        self.out_of.build((*x_shape[:-1], self.config["hidden_dim"]))
+        self.out_of.build((*x_shape[:-1], self.config["intermediate_dim"]))
 
     def call(self, x):
-        return self.out_of(self.into(x))  # (B, T, D) -> (B, T, hidden_dim) -> (B, T, D)
+        return self.out_of(self.into(x))  # (B, T, D) -> (B, T, intermediate_dim) -> (B, T, D)
 
     def get_config(self) -> dict:
         initializer = keras.initializers.serialize(self.kernel_initializer)
@@ -67,7 +67,7 @@ class EncoderBlock(layers.Layer):
 
     Args:
         num_heads: heads of the attention; they divide the width D.
-        hidden_dim: width inside the feed-forward layer.
+        intermediate_dim: width inside the feed-forward layer.
         dropout: share of each sub-layer's output set to zero in training.
         activation: of the feed-forward layer.
         pre_norm: normalise what goes into a sub-layer (stable without a warm-up; the stack then needs a norm at its
@@ -87,7 +87,7 @@ class EncoderBlock(layers.Layer):
         ``(B, T, D)``; equal to ``keras_hub.layers.TransformerEncoder`` with the same weights.
 
     Example:
-        >>> EncoderBlock(num_heads=2, hidden_dim=16)(keras.random.normal((2, 5, 8))).shape
+        >>> EncoderBlock(num_heads=2, intermediate_dim=16)(keras.random.normal((2, 5, 8))).shape
         TensorShape([2, 5, 8])
 
     Source: Vaswani et al. 2017, section 3.1; Xiong et al. 2020 (pre-norm); document D3, section 4, whose formula adds
@@ -97,7 +97,7 @@ class EncoderBlock(layers.Layer):
     def __init__(
         self,
         num_heads: int,
-        hidden_dim: int,
+        intermediate_dim: int,
         dropout: float = 0.0,
         activation: str = "relu",
         pre_norm: bool = True,
@@ -110,7 +110,7 @@ class EncoderBlock(layers.Layer):
         super().__init__(**kwargs)
         self.config = {
             "num_heads": num_heads,
-            "hidden_dim": hidden_dim,
+            "intermediate_dim": intermediate_dim,
             "dropout": dropout,
             "activation": activation,
             "pre_norm": pre_norm,
@@ -122,7 +122,7 @@ class EncoderBlock(layers.Layer):
         self.supports_masking = True
         self.dropout = Dropout(dropout, dtype=self.dtype_policy)
         self.self_attention, self.self_norm = self._attention("self_attention", rotary=rotary), self._norm("self_norm")
-        self.feed_forward = FeedForward(hidden_dim, activation, name="feed_forward", dtype=self.dtype_policy)
+        self.feed_forward = FeedForward(intermediate_dim, activation, name="feed_forward", dtype=self.dtype_policy)
         self.feed_norm = self._norm("feed_norm")
 
     def _attention(self, name: str, **options) -> MultiHeadAttention:
@@ -178,7 +178,7 @@ class DecoderBlock(EncoderBlock):
 
     Args:
         num_heads: heads of both attentions.
-        hidden_dim: width inside the feed-forward layer.
+        intermediate_dim: width inside the feed-forward layer.
         options: the others of :class:`EncoderBlock`; ``rotary`` turns those of the self-attention.
 
     Call arguments:
@@ -194,15 +194,15 @@ class DecoderBlock(EncoderBlock):
 
     Example:
         >>> memory = keras.random.normal((2, 7, 8))
-        >>> DecoderBlock(num_heads=2, hidden_dim=16)(keras.random.normal((2, 5, 8)), memory).shape
+        >>> DecoderBlock(num_heads=2, intermediate_dim=16)(keras.random.normal((2, 5, 8)), memory).shape
         TensorShape([2, 5, 8])
 
     Source: Vaswani et al. 2017, section 3.1; document D3, section 4, whose formula adds the residual twice and lets
     the two attentions run side by side instead of one after the other.
     """
 
-    def __init__(self, num_heads: int, hidden_dim: int, **options) -> None:
-        super().__init__(num_heads, hidden_dim, **options)
+    def __init__(self, num_heads: int, intermediate_dim: int, **options) -> None:
+        super().__init__(num_heads, intermediate_dim, **options)
         self.cross_attention, self.cross_norm = self._attention("cross_attention"), self._norm("cross_norm")
 
     def build(self, x_shape: tuple, memory_shape: tuple) -> None:
@@ -226,11 +226,11 @@ class DecoderBlock(EncoderBlock):
         """One new position after those in the cache.
 
         Args:
-            x: ``(B, 1, D)``.
+            x: ``(B, 1, D)``. Several beams of one memory stand one after the other: then B is a multiple of M.
             cache: see :meth:`MultiHeadAttention.step`.
             position: int32 ``()``.
-            memory_keys_values: what :meth:`remember` made of the memory, ``(2, B, H, S, d)``.
-            memory_mask: bool ``(B, S)``.
+            memory_keys_values: what :meth:`remember` made of the memory, ``(M, 2, H, S, d)``.
+            memory_mask: bool ``(M, S)``.
 
         Returns:
             ``(B, 1, D)``, and the cache with the new position in it.
@@ -238,11 +238,13 @@ class DecoderBlock(EncoderBlock):
 
         y, cache = self.self_attention.step(self.enter(x, self.self_norm), cache, position)
         x = self.leave(x, y, self.self_norm)
-        (query,) = self.cross_attention.project(self.enter(x, self.cross_norm), "query")  # (B, H, 1, d)
-        see = None if memory_mask is None else memory_mask[:, None, None, :]  # (B, 1, 1, S)
-        y, _ = self.cross_attention.attend(query, memory_keys_values[0], memory_keys_values[1], see)
-        return self.feed(self.leave(x, y, self.cross_norm)), cache
+        # The beams of a memory ask it together, as T positions do: it need not be repeated for them.
+        beams = ops.reshape(self.enter(x, self.cross_norm), (memory_keys_values.shape[0], -1, x.shape[-1]))
+        (query,) = self.cross_attention.project(beams, "query")  # (M, H, B/M, d)
+        see = allowed(memory_keys_values.shape[3], memory_mask)  # (M, 1, 1, S)
+        y, _ = self.cross_attention.attend(query, memory_keys_values[:, 0], memory_keys_values[:, 1], see)
+        return self.feed(self.leave(x, ops.reshape(y, x.shape), self.cross_norm)), cache
 
     def remember(self, memory):
-        """Keys and values of the memory ``(B, S, D)``, once for all steps: ``(2, B, H, S, d)``."""
-        return ops.stack(self.cross_attention.project(memory, "key", "value"))
+        """Keys and values of the memory ``(B, S, D)``, once for all steps: ``(B, 2, H, S, d)``."""
+        return ops.stack(self.cross_attention.project(memory, "key", "value"), axis=1)
