@@ -7,6 +7,7 @@ H = heads, d = width of a head.
 import math
 
 import keras
+import tensorflow as tf
 from keras import layers, ops
 
 from keras_llm.layers.dropout import Dropout
@@ -41,7 +42,7 @@ def scaled_dot_product_attention(query, key, value, mask=None, dropout=None):
     scores = ops.matmul(query / math.sqrt(query.shape[-1]), ops.swapaxes(key, -1, -2))  # (..., T, S)
     if mask is not None:
         scores = ops.where(mask, scores, ops.cast(MASKED, scores.dtype))
-    weights = ops.softmax(scores, axis=-1)
+    weights = tf.nn.softmax(scores)
     return ops.matmul(weights if dropout is None else dropout(weights), value), weights
 
 
