@@ -4,32 +4,32 @@ import time
 
 from keras.callbacks import Callback, EarlyStopping
 
-from keras_llm.classifier import Classifier, is_finished
 from keras_llm.runs import INTERRUPTED, LOG, Run
+from keras_llm.text_model import TextModel
 from keras_llm.training import Checkpoint, TrainingLog
 
 
 def stage_callbacks(
-    run: Run, stage: str, early_stopping: EarlyStopping | None, classifier: Classifier | None
+    run: Run, stage: str, early_stopping: EarlyStopping | None, text_model: TextModel | None
 ) -> list[Callback]:
     """See :meth:`keras_llm.runs.Run.callbacks`."""
-    identity = {} if classifier is None else {"tokenizer": classifier.tokenizer.fingerprint}
+    identity = {} if text_model is None else {"tokenizer": text_model.tokenizer.fingerprint}
     checkpoint = Checkpoint(run.checkpoint_folder(stage), identity=identity)
     stopping = [early_stopping] if early_stopping is not None else []
     log = TrainingLog(run.output / LOG, stage)
     # The loop calls the checkpoint last: an epoch that is not recorded is one that a resume repeats.
-    return [*stopping, Recorder(run, stage, early_stopping, classifier), log, checkpoint]
+    return [*stopping, Recorder(run, stage, early_stopping, text_model), log, checkpoint]
 
 
 class Recorder(Callback):
     """A line in ``history.csv`` an epoch; and, when the training is interrupted, what there is so far."""
 
     def __init__(
-        self, run: Run, stage: str, early_stopping: EarlyStopping | None, classifier: Classifier | None
+        self, run: Run, stage: str, early_stopping: EarlyStopping | None, text_model: TextModel | None
     ) -> None:
         super().__init__()
         self.run, self.stage = run, stage
-        self.early_stopping, self.classifier = early_stopping, classifier
+        self.early_stopping, self.text_model = early_stopping, text_model
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         self.run.folder()
@@ -83,9 +83,9 @@ class Recorder(Callback):
         best = self.early_stopping.best_weights if self.early_stopping is not None else None
         if best is not None:
             self.model.set_weights(best)
-        if self.classifier is not None and not is_finished(self.run.output):
-            self.classifier.model = self.model
-            self.classifier.save(self.run.output, interrupted=True)
+        if self.text_model is not None and not self.text_model.is_finished(self.run.output):
+            self.text_model.model = self.model
+            self.text_model.save(self.run.output, interrupted=True)
         if self.ended:
             return f" after the training of '{self.stage}'"
         return f" in '{self.stage}' after {len(history.epoch)} of {self.params['epochs']} epochs"

@@ -102,17 +102,17 @@ class Run(Sources):
         record = book.record_of(book.chapters()[self.chapter])
         return record if record and record["preset"] == self.preset and not self.own_data else None
 
-    def callbacks(self, stage: str, early_stopping=None, classifier=None) -> list:
+    def callbacks(self, stage: str, early_stopping=None, text_model=None) -> list:
         """The callbacks that record a training in this run and let it go on after an interruption.
 
         Args:
             stage: name of the training in ``history.csv``.
             early_stopping: the training's EarlyStopping, if any; it comes first in the list that is returned.
-            classifier: the :class:`keras_llm.classifier.Classifier` whose model is trained; an interruption saves it.
+            text_model: the Classifier or Translator whose model is trained; an interruption saves it.
         """
         from keras_llm.recorder import stage_callbacks
 
-        return stage_callbacks(self, stage, early_stopping, classifier)
+        return stage_callbacks(self, stage, early_stopping, text_model)
 
     def record(self, **metrics: float) -> None:
         """Add figures to ``metrics.json``."""

@@ -11,11 +11,12 @@ import keras
 import numpy as np
 import pytest
 
-from keras_llm.classifier import Classifier, is_finished, load_model
+from keras_llm.classifier import Classifier
 from keras_llm.data import Part
 from keras_llm.errors import InputError
 from keras_llm.models import LSTMClassifier
 from keras_llm.text import SubwordTokenizer, WordTokenizer
+from keras_llm.text_model import load_model
 
 pytest_plugins = ["tests.command_line_fixtures"]
 TEXTS = ["a moving film", "a dull film", "what a clever, clever film"]
@@ -84,11 +85,11 @@ def test_long_texts_lose_their_middle_and_short_ones_are_padded() -> None:
 
 
 def test_only_a_training_that_was_not_stopped_counts_as_finished(tmp_path) -> None:
-    assert not is_finished(tmp_path)
+    assert not Classifier.is_finished(tmp_path)
     make().save(tmp_path, interrupted=True)
-    assert not is_finished(tmp_path)
+    assert not Classifier.is_finished(tmp_path)
     make().save(tmp_path)
-    assert is_finished(tmp_path)
+    assert Classifier.is_finished(tmp_path)
 
 
 def test_a_save_that_is_cut_off_is_no_classifier(copy, monkeypatch) -> None:
