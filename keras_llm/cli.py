@@ -76,7 +76,8 @@ def list_chapters() -> None:
     epilog="Examples:  [bold]keras-llm run ch03_lstm_classifier[/]  ·  "
     "[bold]keras-llm run ch03_lstm_classifier --preset smoke[/]  ·  "
     "[bold]keras-llm run ch03_lstm_classifier --data train.csv --test-data test.csv --output runs/mine[/]  ·  "
-    "[bold]keras-llm run ch02_text_to_tensors --data novel.txt[/]"
+    "[bold]keras-llm run ch02_text_to_tensors --data novel.txt[/]  ·  "
+    "[bold]keras-llm run ch05_transformer --dataset home_assistant_en_de[/]"
 )
 def run(
     chapter: Annotated[str, typer.Argument(help="Name of a chapter, as in 'keras-llm list'.")],
@@ -85,7 +86,13 @@ def run(
     ),
     data: Annotated[
         Path | None,
-        typer.Option(help="Your own file: CSV, TSV or JSONL with the columns text and label, or running text as .txt."),
+        typer.Option(
+            help="Your own file: CSV, TSV or JSONL with the columns text and label, running text as .txt, or for a "
+            "translation TSV with a source and a target a line."
+        ),
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Another dataset of 'keras-llm data list' instead of the chapter's own.")
     ] = None,
     test_data: Annotated[
         Path | None, typer.Option(help="Your own test file; without it, a part of --data is kept for the test.")
@@ -106,7 +113,9 @@ def run(
         raise InputError("--test-data goes with --data: name the training file too.")
     if encoding != "utf-8" and data is None:
         raise InputError("--encoding goes with --data: name the file that is in this encoding.")
-    runs.request(runs.Options(preset, data, test_data, encoding, output, seed, resume))
+    if dataset is not None and data is not None:
+        raise InputError("--data and --dataset exclude each other: leave one of them away.")
+    runs.request(runs.Options(preset, data, dataset, test_data, encoding, output, seed, resume))
     run_lesson(name)
 
 

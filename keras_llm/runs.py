@@ -76,7 +76,8 @@ class Run(Sources):
         self.speed: dict[str, float] | None = None  # of this machine, measured where a run takes minutes
         self.estimate: Estimate | None = None
         self.started, self.earlier_seconds, self.status = time.time(), 0.0, "running"
-        stem = f"{self.chapter}-{self.preset}-seed{self.seed}"
+        about = f"-{self.options.dataset}" if self.options.dataset else ""
+        stem = f"{self.chapter}{about}-{self.preset}-seed{self.seed}"
         self.output = choose_folder(self.options.output, stem, self.options.resume)
         if self.options.resume:
             earlier = read_back(self.output, self.asked)
@@ -170,7 +171,7 @@ class Run(Sources):
 
     def resume_command(self) -> str:
         words = ["keras-llm", "run", self.chapter, "--preset", self.preset, "--seed", str(self.seed)]
-        for option in ("data", "test_data"):
+        for option in ("data", "dataset", "test_data"):
             value = getattr(self.options, option)
             if value is not None:
                 words += [f"--{option.replace('_', '-')}", str(value)]
@@ -233,7 +234,7 @@ class Run(Sources):
         files = {name: getattr(self.options, name) for name in ("data", "test_data")}
         digests = {name: _digest(path) if path else None for name, path in files.items()}
         options = {"chapter": self.chapter, "preset": self.preset, "seed": self.seed}
-        return {**options, **digests, "encoding": self.options.encoding}
+        return {**options, **digests, "dataset": self.options.dataset, "encoding": self.options.encoding}
 
     @cached_property
     def _surroundings(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from keras_llm.errors import InputError
 
 if TYPE_CHECKING:
-    from keras_llm.data import ClassificationData, CorpusData
+    from keras_llm.data import ClassificationData, CorpusData, TranslationData
 
 LARGE = 100e6  # bytes of a file that takes seconds to read
 
@@ -19,6 +19,7 @@ class Options:
 
     preset: str = "cpu"
     data: Path | None = None
+    dataset: str | None = None
     test_data: Path | None = None
     encoding: str = "utf-8"
     output: Path | None = None
@@ -41,28 +42,36 @@ class Sources:
 
     @property
     def own_data(self) -> bool:
-        """Whether the user brought a file of their own."""
-        return self.options.data is not None
+        """Whether the user chose the data: a file of their own, or another dataset of the catalog."""
+        return self.options.data is not None or self.options.dataset is not None
 
     def refuse_own_data(self, why: str) -> None:
-        """For a chapter that has no use for ``--data``.
+        """For a chapter that has no use for ``--data`` and ``--dataset``.
 
         Raises:
-            InputError: when it was given.
+            InputError: when one was given.
         """
         if self.own_data or self.options.test_data is not None:
-            raise InputError(f"{self.chapter} takes no file of yours ({why}): leave --data and --test-data away.")
+            raise InputError(
+                f"{self.chapter} takes no file of yours ({why}): leave --data, --dataset and --test-data away."
+            )
 
-    def load_own_data(self, task: str = "classification") -> "ClassificationData | CorpusData":
-        """The user's files; what was dropped is said.
+    def load_own_data(self, task: str = "classification") -> "ClassificationData | CorpusData | TranslationData":
+        """The user's files, or the dataset that they chose; what was dropped is said.
 
         Args:
-            task: ``"classification"`` for labelled texts, ``"corpus"`` for running text.
+            task: ``"classification"`` for labelled texts, ``"corpus"`` for running text, ``"translation"`` for pairs.
 
         Raises:
-            InputError: when they cannot be read as such.
+            InputError: when they cannot be read as such, or the dataset is of another task.
         """
-        from keras_llm.data import from_files
+        from keras_llm.data import from_files, load
+        from keras_llm.data.catalog import find, names_of
+
+        if name := self.options.dataset:
+            if find(name, dataset=True).task != task:
+                raise InputError(f"{name} is no dataset for {task}: choose one of {', '.join(names_of(task))}.")
+            return load(name)
 
         with suppress(OSError):  # from_files says it better
             if (size := self.options.data.stat().st_size) > LARGE:
@@ -72,11 +81,11 @@ class Sources:
             print(f"Note: {warning}")
         return data
 
-    def use_data(self, dataset: "ClassificationData | CorpusData", rows_at_least: int = 0) -> None:
+    def use_data(self, dataset: "ClassificationData | CorpusData | TranslationData", rows_at_least: int = 0) -> None:
         """Note in ``run.json`` where the texts come from.
 
         Raises:
-            InputError: when there are fewer labelled training texts than ``rows_at_least``, one batch.
+            InputError: when there are fewer training texts or pairs than ``rows_at_least``, one batch.
         """
         if rows_at_least and len(dataset.train) < rows_at_least:
             raise InputError(

@@ -9,6 +9,7 @@ from keras_llm.data.datasets import ClassificationData, Part, describe, load
 from keras_llm.data.files import detect_language, from_files
 from keras_llm.data.glove import load_glove
 from keras_llm.data.packing import Packed, attention_mask, next_tokens, pack
+from keras_llm.data.pairs import PairPart, TranslationData
 from keras_llm.data.shard_writer import write_shards
 from keras_llm.data.shards import Shards, open_shards
 
@@ -17,8 +18,10 @@ __all__ = [
     "CorpusData",
     "CorpusPart",
     "Packed",
+    "PairPart",
     "Part",
     "Shards",
+    "TranslationData",
     "attention_mask",
     "available",
     "batches",

@@ -1,6 +1,6 @@
 """Batches of texts of similar length: less padding, and few shapes to compile for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +12,18 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
+LABELS = object()  # stands for the labels among the named inputs
+
+
 def bucket_batches(
-    token_ids: Sequence[Sequence[int]],
+    token_ids: Sequence[Sequence[int]] | Mapping[str, Sequence[Sequence[int]]],
     labels: Sequence[Any] | None = None,
     *,
     boundaries: Sequence[int],
     batch_size: int | None = None,
     tokens_per_batch: int | None = None,
     shuffle_seed: int | None = None,
+    fill: bool = False,
 ) -> "tf.data.Dataset":
     """Texts sorted into buckets by length; each batch comes from one bucket, padded with 0 to the bucket's length.
 
@@ -28,15 +32,19 @@ def bucket_batches(
     for at most two shapes a boundary, the same ones in each epoch.
 
     Args:
-        token_ids: n sequences of any lengths.
-        labels: array ``(n, ...)``; or labels of tokens: n sequences as long as the texts, padded with 0 as they are.
+        token_ids: n sequences of any lengths; or several such inputs by name, for instance the sources and targets of a
+            translation: the longest of an example decides its bucket.
+        labels: array ``(n, ...)``; or labels of tokens: n sequences as long as their text, padded with 0 as it is.
         boundaries: lengths of the batches, ascending. The last must hold the longest text: cut longer ones first.
         batch_size: texts a batch. Give this, or
         tokens_per_batch: tokens a batch at most, padding included, so that short texts make batches of more texts.
         shuffle_seed: as in :func:`keras_llm.data.batches`. Without it the texts of a bucket keep their order.
+        fill: fill the smaller batch of a bucket up with rows of zeros, so that there is one shape a boundary. Only with
+            labels of tokens, of which 0 must not count.
 
     Returns:
-        Batches int32 ``(batch, boundary)``, with labels ``(token_ids, labels)``. Their number is known.
+        Batches int32 ``(batch, boundary)`` (a dict of them by name), with labels ``(token_ids, labels)``. Their number
+        is known.
 
     Raises:
         ValueError: no texts, a text longer than the last boundary, labels that do not fit, or such boundaries or sizes.
@@ -50,7 +58,11 @@ def bucket_batches(
     """
     import tensorflow as tf
 
-    lengths = np.array([len(ids) for ids in token_ids], dtype=np.int64)
+    inputs = token_ids if isinstance(token_ids, Mapping) else {"token_ids": token_ids}
+    if len({len(sequences) for sequences in inputs.values()}) != 1:
+        raise ValueError(f"the inputs {', '.join(inputs)} must have one and the same number of sequences.")
+    lengths_of = {name: np.array([len(ids) for ids in each], dtype=np.int64) for name, each in inputs.items()}
+    lengths = np.max(list(lengths_of.values()), axis=0)
     edges = np.array(boundaries, dtype=np.int64)
     if not len(edges) or edges[0] < 1 or (np.diff(edges) < 1).any():
         raise ValueError(f"boundaries={boundaries!r} must be ascending lengths of at least 1.")
@@ -71,16 +83,20 @@ def bucket_batches(
             f"{tokens_per_batch!r}."
         )
     bucket_of = np.searchsorted(edges, lengths)  # the first boundary that is not smaller
-    parts = [_ragged(token_ids, lengths)]
+    parts = {name: _ragged(sequences, lengths_of[name]) for name, sequences in inputs.items()}
     if labels is not None:
         of_tokens = not isinstance(labels, np.ndarray) and hasattr(labels[0], "__len__")
-        parts.append(_ragged(labels, lengths) if of_tokens else tf.convert_to_tensor(labels))
+        parts[LABELS] = _ragged_labels(labels, list(lengths_of.values())) if of_tokens else tf.convert_to_tensor(labels)
 
     def examples(rows: "tf.Tensor") -> Any:
-        width = tf.gather(edges, tf.gather(bucket_of, rows[0]))
-        found = [tf.gather(part, rows) for part in parts]
-        found = [f.to_tensor(shape=tf.stack([-1, width])) if isinstance(f, tf.RaggedTensor) else f for f in found]
-        return found[0] if labels is None else tuple(found)
+        bucket = tf.gather(bucket_of, rows[0])
+        height = tf.gather(sizes, bucket) if fill else tf.size(rows, out_type="int64")
+        shape = tf.stack([height, tf.gather(edges, bucket)])
+        found = {name: tf.gather(part, rows) for name, part in parts.items()}
+        found = {name: f.to_tensor(shape=shape) if isinstance(f, tf.RaggedTensor) else f for name, f in found.items()}
+        targets = found.pop(LABELS, None)
+        inputs = found if isinstance(token_ids, Mapping) else found["token_ids"]
+        return inputs if targets is None else (inputs, targets)
 
     # What bucket_by_sequence_length is made of, on row numbers: it would move each text through the pipeline.
     rows = row_numbers(len(lengths), shuffle_seed).group_by_window(
@@ -96,8 +112,16 @@ def bucket_batches(
 def _ragged(sequences: Sequence[Sequence[int]], lengths: np.ndarray) -> "tf.RaggedTensor":
     import tensorflow as tf
 
-    for number, (sequence, length) in enumerate(zip(sequences, lengths, strict=True)):
-        if len(sequence) != length:
-            raise ValueError(f"labels[{number}] has {len(sequence)} labels for {length} tokens.")
     flat = np.fromiter(chain.from_iterable(sequences), dtype=np.int32, count=int(lengths.sum()))
     return tf.RaggedTensor.from_row_lengths(flat, lengths)
+
+
+def _ragged_labels(labels: Sequence[Sequence[int]], lengths: list[np.ndarray]) -> "tf.RaggedTensor":
+    """Labels of tokens; of each text as many as one of its inputs has tokens."""
+    counts = np.array([len(each) for each in labels], dtype=np.int64)
+    fits = np.any([counts == each for each in lengths], axis=0)
+    if not fits.all():
+        number = int(fits.argmin())
+        tokens = " or ".join(str(each[number]) for each in lengths)
+        raise ValueError(f"labels[{number}] has {counts[number]} labels for {tokens} tokens.")
+    return _ragged(labels, counts)

@@ -49,7 +49,8 @@ class Source:
 class Entry:
     """A dataset or a file of the catalog. ``task`` to ``characters`` are empty for a file that is no dataset.
 
-    ``task`` is ``"classification"``, whose rows are labelled texts, or ``"corpus"``, whose rows are documents.
+    ``task`` is ``"classification"``, whose rows are labelled texts, ``"corpus"``, whose rows are documents, or
+    ``"translation"``, whose rows are pairs from ``language`` into ``target_language``.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Entry:
     note: str = ""
     task: str = ""
     language: str = ""
+    target_language: str = ""
     reader: str = ""
     classes: tuple[str, ...] = ()
     rows: int = 0
@@ -106,6 +108,11 @@ def find(name: str, *, dataset: bool = False) -> Entry:
     raise InputError(
         f"there is no {'dataset' if dataset else 'data'} called '{name}'; {hint}known: {', '.join(known)}."
     )
+
+
+def names_of(task: str) -> list[str]:
+    """The datasets of a task."""
+    return [entry.name for entry in available().values() if entry.task == task]
 
 
 def card(name: str) -> str:

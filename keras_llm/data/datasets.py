@@ -1,4 +1,4 @@
-"""Labelled texts in three parts, and the named datasets and corpora of the catalog."""
+"""Labelled texts in three parts, and the named datasets of the catalog: labelled texts, corpora and pairs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -9,7 +9,8 @@ import numpy as np
 from keras_llm.data.cache import fetch_with_source, is_cached
 from keras_llm.data.catalog import card, find
 from keras_llm.data.corpus import CorpusData, corpus_of
-from keras_llm.data.readers import CORPUS_READERS, READERS
+from keras_llm.data.pairs import TranslationData, cleaned, pairs_of
+from keras_llm.data.readers import CORPUS_READERS, PAIR_READERS, READERS
 from keras_llm.data.splits import deduplicate, fingerprints, identities_of, stratified_sample, stratified_split
 from keras_llm.errors import InputError
 
@@ -125,17 +126,18 @@ class ClassificationData:
 
 def load(
     name: str, *, seed: int = 0, validation_fraction: float | None = None, test_fraction: float | None = None
-) -> ClassificationData | CorpusData:
-    """A dataset or a corpus of the catalog, deduplicated before it is split; downloaded when first asked for.
+) -> ClassificationData | CorpusData | TranslationData:
+    """A dataset of the catalog, deduplicated before it is split; downloaded when first asked for.
 
     Args:
         name: one of the datasets in :func:`keras_llm.data.available`.
         seed: of the split; the same seed gives the same parts on each machine.
         validation_fraction, test_fraction: shares in [0, 1). Of labelled texts, of each class: 0.1 and 0.2 by
-            default. Of the documents of a corpus: 0.05 and 0.05.
+            default. Of the documents of a corpus: 0.05 and 0.05. Of the sources of pairs: 0.05 and 0.1.
 
     Returns:
-        Labelled texts when the ``task`` of the dataset is classification, running text when it is corpus.
+        Labelled texts when the ``task`` of the dataset is classification, running text when it is corpus, pairs of
+        sentences when it is translation.
 
     Raises:
         InputError: the name is unknown, a fraction is out of range, or the data cannot be fetched.
@@ -160,6 +162,13 @@ def load(
         shares = {"validation_fraction": validation_fraction, "test_fraction": test_fraction}
         reader = CORPUS_READERS[entry.reader]
         return corpus_of(name, entry.language, lambda: reader(paths), origin, seed=seed, **shares)
+    if entry.task == "translation":
+        shares = {"validation_fraction": validation_fraction, "test_fraction": test_fraction}
+        languages = (entry.language, entry.target_language)
+        found = PAIR_READERS[entry.reader](paths, entry.target_language)
+        pairs, labels, dropped = cleaned(found, entry.target_language)
+        shares["training_only"] = labels
+        return pairs_of(name, languages, pairs, origin | {"dropped": dropped}, seed=seed, **shares)
     raw = list(READERS[entry.reader](paths, entry.classes))
     rows = [(text, label) for text, label in raw if label is not None]
     texts, labels = [text for text, _ in rows], [label for _, label in rows]
@@ -189,9 +198,9 @@ def describe(name: str) -> dict:
     """What ``keras-llm data show`` prints: the catalog's facts, the data card and, when cached, three training rows.
 
     Returns:
-        The keys name, title, task, language, classes, rows, characters, licence, citation, note, archives (package,
-        version and bytes of each source), size (bytes of the first), cached, card (Markdown), examples (label and
-        text, each text at most 200 characters; the label of a corpus's document is empty).
+        The keys name, title, task, language, target_language, classes, rows, characters, licence, citation, note,
+        archives (package, version and bytes of each source), size (bytes of the first), cached, card (Markdown),
+        examples (label and text, each text at most 200 characters; the label is empty where there is none).
     """
     entry = find(name)
     cached = is_cached(name)
@@ -200,13 +209,27 @@ def describe(name: str) -> dict:
         data = load(name)
         if entry.task == "corpus":
             rows = [("", text) for text in islice(data.train, 3)]
+        elif entry.task == "translation":
+            rows = [("", f"{source}  →  {target}") for source, target in zip(*data.train.take(3).sides, strict=True)]
         else:
             rows = [
                 (data.classes[label], text)
                 for text, label in zip(data.train.texts[:3], data.train.labels[:3], strict=True)
             ]
         examples = [(label, _shorten(text)) for label, text in rows]
-    facts = ("name", "title", "task", "language", "classes", "rows", "characters", "licence", "citation", "note")
+    facts = (
+        "name",
+        "title",
+        "task",
+        "language",
+        "target_language",
+        "classes",
+        "rows",
+        "characters",
+        "licence",
+        "citation",
+        "note",
+    )
     archives = [(source.archive.package, source.archive.version, source.archive.size) for source in entry.sources]
     return {fact: getattr(entry, fact) for fact in facts} | {
         "archives": archives,

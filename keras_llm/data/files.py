@@ -1,4 +1,4 @@
-"""A user's own files: tables as :class:`ClassificationData`, running text as :class:`CorpusData`."""
+"""A user's own files: tables as :class:`ClassificationData`, running text as corpora, pairs as translations."""
 
 import re
 from collections.abc import Sequence
@@ -11,9 +11,10 @@ import numpy as np
 from keras_llm.data.corpus import CorpusData, corpus_of
 from keras_llm.data.datasets import ClassificationData, Part
 from keras_llm.data.download import file_sha256
+from keras_llm.data.pairs import TranslationData, pairs_of
 from keras_llm.data.paragraphs import paragraphs_of
 from keras_llm.data.splits import deduplicate, fingerprints, stratified_split
-from keras_llm.data.tables import Table, read_table
+from keras_llm.data.tables import Table, read_pairs, read_table
 from keras_llm.errors import InputError
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
@@ -29,8 +30,9 @@ def from_files(
     seed: int = 0,
     encoding: str = "utf-8",
     name: str | None = None,
-) -> ClassificationData | CorpusData:
-    """Labelled texts from CSV, TSV or JSONL files with a ``text`` and a ``label``, or running text from ``.txt`` files.
+) -> ClassificationData | CorpusData | TranslationData:
+    """Labelled texts from CSV, TSV or JSONL files with a ``text`` and a ``label``, running text from ``.txt`` files, or
+    sentence pairs from TSV files without a header, a source and a target a line.
 
     Rows that repeat a text, and texts that bear two different labels, are dropped before the split; so are paragraphs
     of running text that repeat an earlier one. With a test file its rows stay as they are, one prediction for each,
@@ -41,10 +43,10 @@ def from_files(
     Args:
         train: file to train on; without ``test`` it is split three ways.
         test: file to test on.
-        task: ``"classification"`` or ``"corpus"``, for a caller that can use only the one; by default what the
-            file's name says.
-        validation_fraction: share of each class in ``train``, 0.1 by default; of the paragraphs, 0.05.
-        test_fraction: the same, 0.2 and 0.05 by default; ignored when there is a test file.
+        task: ``"classification"``, ``"corpus"`` or ``"translation"``, for a caller that can use only the one; by
+            default what the file's name says, which is never translation.
+        validation_fraction: share of each class in ``train``, 0.1 by default; of the paragraphs or sources, 0.05.
+        test_fraction: the same, 0.2, 0.05 and 0.1 by default; ignored when there is a test file.
         seed: of the split.
         encoding: of the files.
         name: of the dataset; the training file's name by default.
@@ -58,15 +60,18 @@ def from_files(
         >>> print(data.summary())
         >>> first = next(iter(from_files("novel.txt").train))
     """
-    if task not in (None, "classification", "corpus"):
-        raise ValueError(f"task must be 'classification', 'corpus' or None, got {task!r}.")
+    if task not in (None, "classification", "corpus", "translation"):
+        raise ValueError(f"task must be 'classification', 'corpus', 'translation' or None, got {task!r}.")
     if task is None:
         task = "corpus" if Path(train).suffix.lower() == ".txt" else "classification"
+    split = {"validation_fraction": validation_fraction, "test_fraction": test_fraction, "seed": seed}
+    if task == "translation":
+        paths = {"train": Path(train)} | ({"test": Path(test)} if test is not None else {})
+        return _translation(paths, encoding, name or Path(train).stem, split)
     if task == "corpus":
         for path in (train, test):
             if path is not None and Path(path).suffix.lower() != ".txt":
                 raise InputError(f"{path}: running text comes as .txt; name such a file.")
-        split = {"validation_fraction": validation_fraction, "test_fraction": test_fraction, "seed": seed}
         return _corpus(Path(train), None if test is None else Path(test), encoding, name or Path(train).stem, split)
     validation_fraction = 0.1 if validation_fraction is None else validation_fraction
     test_fraction = 0.2 if test_fraction is None else test_fraction
@@ -135,6 +140,23 @@ def _corpus(train: Path, test: Path | None, encoding: str, name: str, split: dic
     }
     provenance = {"dataset": name, "files": files}
     return corpus_of(name, language, read["train"], provenance, read_test=read.get("test"), where=str(train), **split)
+
+
+def _translation(paths: dict[str, Path], encoding: str, name: str, split: dict) -> TranslationData:
+    pairs = {part: read_pairs(path, encoding) for part, path in paths.items()}
+    files = {
+        part: {"path": str(path), "sha256": file_sha256(path), "rows": len(pairs[part])} for part, path in paths.items()
+    }
+    source_language, target_language = (detect_language(side) for side in zip(*pairs["train"], strict=True))
+    return pairs_of(
+        name,
+        (source_language, target_language),
+        pairs["train"],
+        {"dataset": name, "files": files},
+        test_pairs=pairs.get("test"),
+        where=str(paths["train"]),
+        **split,
+    )
 
 
 def detect_language(texts: Sequence[str]) -> str:

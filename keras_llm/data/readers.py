@@ -2,9 +2,12 @@
 
 A reader of labelled texts takes the paths by file name and the classes, and gives ``(text, label)`` rows in file
 order, where label is the class index, or None for a row that belongs to no class. It leaves the text as it is, but for
-carriage returns. A reader of a corpus takes the paths and gives the documents.
+carriage returns. A reader of a corpus takes the paths and gives the documents; one of pairs takes the paths and the
+target language, and gives ``(source, target)``, whatever stands in the files.
 """
 
+import gettext
+import io
 import json
 import zipfile
 from collections.abc import Callable, Iterator
@@ -81,6 +84,42 @@ def tagged_newspaper(paths: dict[str, Path]) -> Iterator[str]:
     yield "\n".join(article)
 
 
+def json_trees(paths: dict[str, Path], language: str) -> Iterator[tuple[str, str]]:
+    """A zip with ``component/…/en.json`` and ``component/…/<language>.json``: texts under the same keys are a pair."""
+    with zipfile.ZipFile(paths["members.zip"]) as bundle:
+        names = set(bundle.namelist())
+        for name in sorted(names):
+            path = PurePosixPath(name)
+            other = str(path.with_name(f"{JSON_NAMES.get(language, language)}.json"))
+            if path.name != "en.json" or other not in names:
+                continue
+            targets = dict(_leaves(json.loads(bundle.read(other))))
+            for key, source in _leaves(json.loads(bundle.read(name))):
+                if key in targets:
+                    yield source, targets[key]
+
+
+JSON_NAMES = {"zh": "zh-Hans"}
+
+
+def _leaves(tree: object, key: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    if isinstance(tree, dict):
+        for name, branch in tree.items():
+            yield from _leaves(branch, (*key, name))
+    elif isinstance(tree, str):
+        yield key, tree
+
+
+def gettext_catalogs(paths: dict[str, Path], language: str) -> Iterator[tuple[str, str]]:
+    """A zip with ``.mo`` files, the compiled catalogs of gettext: message and translation."""
+    with zipfile.ZipFile(paths["members.zip"]) as bundle:
+        for name in sorted(bundle.namelist()):
+            catalog = gettext.GNUTranslations(io.BytesIO(bundle.read(name)))
+            for message, translation in catalog._catalog.items():
+                if isinstance(message, str):  # a plural form is a pair of message and number
+                    yield message.rpartition("\x04")[2], translation  # what precedes it is its context
+
+
 def _is_closed(line: str) -> bool:
     return line.endswith(tuple("。！？）”：；…，、》』」"))
 
@@ -97,4 +136,7 @@ READERS: dict[str, Callable[[dict[str, Path], tuple[str, ...]], Iterator[Row]]] 
 }
 CORPUS_READERS: dict[str, Callable[[dict[str, Path]], Iterator[str]]] = {
     reader.__name__: reader for reader in (file_per_document, list_of_documents, tagged_newspaper)
+}
+PAIR_READERS: dict[str, Callable[[dict[str, Path], str], Iterator[tuple[str, str]]]] = {
+    reader.__name__: reader for reader in (json_trees, gettext_catalogs)
 }

@@ -1,4 +1,6 @@
-"""A user's labelled texts out of CSV, TSV or JSONL. Each defect is one sentence with file and line; none is skipped.
+"""A user's labelled texts out of CSV, TSV or JSONL, and sentence pairs out of TSV.
+
+Each defect is one sentence with file and line; nothing is skipped in silence.
 
 CSV follows RFC 4180: a field in double quotes may hold commas, line breaks and doubled quotes.
 TSV comes in two kinds. Mostly a quotation mark is a character like any other, so a TSV is read line by line, and only
@@ -69,6 +71,42 @@ def read_table(path: Path, encoding: str = "utf-8") -> Table:
     if not table.lines:
         raise InputError(f"{path}: the file has a header but no rows.")
     return table
+
+
+def read_pairs(path: Path, encoding: str = "utf-8") -> list[tuple[str, str]]:
+    """Reads ``source TAB target``, a pair a line, without a header.
+
+    Args:
+        path: a ``.tsv`` file.
+        encoding: of the file; a byte order mark is tolerated.
+
+    Returns:
+        Sources and targets, white space at their ends and runs of it taken away.
+
+    Raises:
+        InputError: the file cannot be read or a line of it is malformed.
+    """
+    with opening(path):
+        data = path.read_bytes()
+    if path.suffix.lower() != ".tsv":
+        raise InputError(
+            f"{path}: sentence pairs come as .tsv, with source, tab and target in a line; name such a file."
+        )
+    text = _decode(path, data, encoding)
+    if not text.strip():
+        raise InputError(f"{path}: the file is empty; it needs a source, a tab and a target in each line.")
+    pairs = []
+    for number, line in enumerate(text.split("\n"), 1):
+        fields = line.split("\t")
+        if len(fields) != 2:
+            hint = "`cut -f1,2` keeps the first two" if len(fields) > 2 else "write source, tab, target"
+            raise InputError(f"{path}, line {number}: the line has {len(fields)} field(s) instead of two; {hint}.")
+        source, target = (" ".join(_unquote(field).split()) for field in fields)
+        if not source or not target:
+            side = "target" if source else "source"
+            raise InputError(f"{path}, line {number}: the {side} is empty; fill it in or delete the line.")
+        pairs.append((source, target))
+    return pairs
 
 
 @contextmanager
