@@ -5,9 +5,10 @@
     print(report.table())
     print(bootstrap_interval(labels, predicted_classes(probabilities)))
 
-``NgramModel`` is the baseline of a language model. Nothing here knows a model: labels are ``(n,)`` integers,
-probabilities are ``(n,)``, ``(n, 1)`` or ``(n, classes)``. scikit-learn does the arithmetic of classification and is
-imported only when a function runs.
+``NgramModel`` is the baseline of a language model, ``DictionaryBaseline`` that of a translation. Nothing here knows a
+model: labels are ``(n,)`` integers, probabilities are ``(n,)``, ``(n, 1)`` or ``(n, classes)``, translations are texts.
+scikit-learn does the arithmetic of classification, sacrebleu that of translation; they are imported when a function
+runs.
 """
 
 from keras_llm.evaluation.baseline import TfidfBaseline, tfidf_baseline
@@ -17,20 +18,25 @@ from keras_llm.evaluation.classification import (
     classification_report,
     predicted_classes,
 )
+from keras_llm.evaluation.dictionary import DictionaryBaseline
 from keras_llm.evaluation.intervals import bootstrap_interval
 from keras_llm.evaluation.mistakes import Mistake, mistakes_table, most_confident_mistakes
 from keras_llm.evaluation.ngram import NgramModel
+from keras_llm.evaluation.translation import TranslationReport, translation_report
 
 __all__ = [
     "ClassScores",
     "ClassificationReport",
+    "DictionaryBaseline",
     "Mistake",
     "NgramModel",
     "TfidfBaseline",
+    "TranslationReport",
     "bootstrap_interval",
     "classification_report",
     "mistakes_table",
     "most_confident_mistakes",
     "predicted_classes",
     "tfidf_baseline",
+    "translation_report",
 ]
