@@ -14,8 +14,8 @@ from keras_llm.layers.dropout import Dropout
 from keras_llm.layers.masks import allowed, padding_mask_of
 from keras_llm.layers.positions import rotate
 
-# Far below any score, and still a number in bfloat16. Minus infinity would make a row without any key NaN.
-MASKED = -1e9
+# Far below any score, and still a number in float16. Minus infinity would make a row without any key NaN.
+MASKED = -3e4
 
 
 def scaled_dot_product_attention(query, key, value, mask=None, dropout=None):
