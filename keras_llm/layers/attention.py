@@ -174,10 +174,11 @@ class MultiHeadAttention(layers.Layer):
         return self.attend(query, cache[:, 0], cache[:, 1], seen)[0], cache
 
     def _product(self, x, names: tuple[str, ...]):
-        kernels = [ops.convert_to_tensor(self.kernels[name]) for name in names]
+        # In mixed precision Keras casts weights by itself inside a call, but a step is not one.
+        kernels = [ops.cast(self.kernels[name], self.compute_dtype) for name in names]
         x = ops.matmul(x, kernels[0] if len(kernels) == 1 else ops.concatenate(kernels, axis=1))
         if self.use_bias:
-            biases = [ops.convert_to_tensor(self.biases[name]) for name in names]
+            biases = [ops.cast(self.biases[name], self.compute_dtype) for name in names]
             x = x + (biases[0] if len(biases) == 1 else ops.concatenate(biases))
         return x
 

@@ -97,10 +97,10 @@ class LearnedPositions(layers.Layer):
         return x + self.table(x.shape[1], x.shape[2])
 
     def table(self, length: int, width: int):
-        """``(length, width)``, the vectors of the first positions."""
+        """``(length, width)`` in the layer's dtype, the vectors of the first positions."""
         if length > self.max_length:
             raise ValueError(f"{length} positions, but vectors for {self.max_length}: cut the text or learn more.")
-        return ops.convert_to_tensor(self.vectors)[:length]
+        return ops.cast(self.vectors, self.compute_dtype)[:length]
 
     def get_config(self) -> dict:
         initializer = keras.initializers.serialize(self.initializer)
