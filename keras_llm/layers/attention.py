@@ -152,7 +152,8 @@ class MultiHeadAttention(layers.Layer):
         """From queries, keys and values by head to the output ``(B, T, D)`` and the weights ``(B, H, T, S)``."""
         dropout = (lambda weights: self.dropout(weights, training=True)) if training and self.dropout.rate else None
         heads, weights = scaled_dot_product_attention(query, key, value, mask, dropout)  # (B, H, T, d)
-        joined = ops.reshape(ops.transpose(heads, (0, 2, 1, 3)), (-1, heads.shape[2], self.num_heads * heads.shape[3]))
+        heads = ops.transpose(heads, (0, 2, 1, 3))  # (B, T, H, d)
+        joined = ops.reshape(heads, (-1, ops.shape(heads)[1], heads.shape[2] * heads.shape[3]))
         return self._product(joined, ("output",)), weights  # (B, T, D)
 
     def step(self, x, cache, position):
@@ -183,11 +184,8 @@ class MultiHeadAttention(layers.Layer):
         return x
 
     def _split_heads(self, x):
-        x = ops.reshape(x, (-1, x.shape[1], self.num_heads, x.shape[2] // self.num_heads))  # (B, T, H, d)
+        x = ops.reshape(x, (-1, ops.shape(x)[1], self.num_heads, x.shape[2] // self.num_heads))  # (B, T, H, d)
         return ops.transpose(x, (0, 2, 1, 3))  # (B, H, T, d)
-
-    def compute_output_shape(self, x_shape: tuple, memory_shape: tuple | None = None) -> tuple:
-        return x_shape
 
     def get_config(self) -> dict:
         return {

@@ -165,9 +165,6 @@ class EncoderBlock(layers.Layer):
         x = x + self.dropout(y, training=training)
         return x if self.config["pre_norm"] else norm(x)
 
-    def compute_output_shape(self, x_shape: tuple, memory_shape: tuple | None = None) -> tuple:
-        return x_shape
-
     def get_config(self) -> dict:
         return {**super().get_config(), **self.config}
 
