@@ -28,6 +28,14 @@ def labels() -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
+def keras_hub():
+    """The library that our layers are held against; it takes seconds to import."""
+    import keras_hub
+
+    return keras_hub
+
+
+@pytest.fixture(scope="session")
 def _compiled_once():
     from keras_llm.training import fit
     from tests.examples import X, Y, perceptron

@@ -11,11 +11,11 @@ import tensorflow as tf
 from keras import layers, ops
 
 from keras_llm.layers.dropout import Dropout
-from keras_llm.layers.masks import allowed, padding_mask_of
+from keras_llm.layers.masks import allowed, causal_mask, padding_mask_of
 from keras_llm.layers.positions import rotate
 
-# Far below any score, and still a number in bfloat16. Minus infinity would make a row without any key NaN.
-MASKED = -1e9
+# Far below any score, and still a number in float16. Minus infinity would make a row without any key NaN.
+MASKED = -3e4
 
 
 def scaled_dot_product_attention(query, key, value, mask=None, dropout=None):
@@ -66,9 +66,10 @@ class MultiHeadAttention(layers.Layer):
     Call arguments:
         x: float tensor ``(B, T, D)``.
         memory: ``(B, S, D)``, for instance an encoder's output; None: ``x`` itself.
-        mask: bool ``(B, T)``, False where ``x`` is padding; taken from Keras when not given.
-        memory_mask: bool ``(B, S)``, the same of ``memory``.
-        attention_mask: bool, broadcastable to ``(B, T, S)``, False where a position must not look.
+        mask: bool ``(B, T)``, False where ``x`` is padding; taken from Keras when not given. Queries need none: it
+            counts in self-attention, where ``x`` is asked too.
+        memory_mask: bool ``(B, S)``, False where ``memory`` is padding; taken from Keras when not given.
+        attention_mask: bool ``(T, S)``, ``(B, T, S)`` or ``(B, H, T, S)``, False where a position must not look.
         use_causal_mask: no position sees a later one.
         training: drop weights only when True.
         return_weights: give ``(outputs, weights (B, H, T, S))``.
@@ -77,7 +78,8 @@ class MultiHeadAttention(layers.Layer):
         ``(B, T, D)``. Rows at padding are numbers without meaning; what comes after must not read them.
 
     Raises:
-        ValueError: when the heads do not divide the width, or positions of a memory are to be turned.
+        ValueError: when the heads do not divide the width, positions of a memory are to be turned, or d is odd when
+            turned.
 
     Example:
         >>> MultiHeadAttention(4)(keras.random.normal((2, 5, 8)), use_causal_mask=True).shape
@@ -106,12 +108,10 @@ class MultiHeadAttention(layers.Layer):
         width, memory_width = x_shape[-1], (memory_shape or x_shape)[-1]
         if self.num_heads < 1 or width % self.num_heads:
             raise ValueError(f"num_heads={self.num_heads} does not divide the width {width}.")
-        if self.rotary and memory_shape is not None:
-            raise ValueError("rotary=True is for self-attention: a memory's positions are not those of the queries.")
         rows = {"query": width, "key": memory_width, "value": memory_width, "output": width}
         self.kernels, self.biases = {}, {}
         for name, size in rows.items():
-            initializer = keras.initializers.get(self.kernel_initializer.clone())
+            initializer = self.kernel_initializer.clone()
             self.kernels[name] = self.add_weight(name=f"{name}_kernel", shape=(size, width), initializer=initializer)
             if self.use_bias:
                 self.biases[name] = self.add_weight(name=f"{name}_bias", shape=(width,), initializer="zeros")
@@ -132,11 +132,14 @@ class MultiHeadAttention(layers.Layer):
             if self.rotary:
                 query, key = rotate(query), rotate(key)
             memory_mask = padding_mask_of(x) if mask is None else mask
+        elif self.rotary:
+            raise ValueError("rotary=True is for self-attention: a memory's positions are not those of the queries.")
         else:
             (query,) = self.project(x, "query")  # (B, H, T, d)
             key, value = self.project(memory, "key", "value")  # (B, H, S, d) each
             memory_mask = padding_mask_of(memory) if memory_mask is None else memory_mask
-        see = allowed(key.shape[2], memory_mask, attention_mask, use_causal_mask)  # (B or 1, 1, T or 1, S)
+        causal = causal_mask(ops.shape(query)[2], ops.shape(key)[2]) if use_causal_mask else None  # (T, S)
+        see = allowed(memory_mask, attention_mask, causal)  # like (B, H, T, S), or 1 where all are alike
         outputs, weights = self.attend(query, key, value, see, training)
         return (outputs, weights) if return_weights else outputs
 
@@ -152,7 +155,8 @@ class MultiHeadAttention(layers.Layer):
         """From queries, keys and values by head to the output ``(B, T, D)`` and the weights ``(B, H, T, S)``."""
         dropout = (lambda weights: self.dropout(weights, training=True)) if training and self.dropout.rate else None
         heads, weights = scaled_dot_product_attention(query, key, value, mask, dropout)  # (B, H, T, d)
-        joined = ops.reshape(ops.transpose(heads, (0, 2, 1, 3)), (-1, heads.shape[2], self.num_heads * heads.shape[3]))
+        heads = ops.transpose(heads, (0, 2, 1, 3))  # (B, T, H, d)
+        joined = ops.reshape(heads, (-1, ops.shape(heads)[1], heads.shape[2] * heads.shape[3]))
         return self._product(joined, ("output",)), weights  # (B, T, D)
 
     def step(self, x, cache, position):
@@ -174,19 +178,17 @@ class MultiHeadAttention(layers.Layer):
         return self.attend(query, cache[:, 0], cache[:, 1], seen)[0], cache
 
     def _product(self, x, names: tuple[str, ...]):
-        kernels = [ops.convert_to_tensor(self.kernels[name]) for name in names]
+        # In mixed precision Keras casts weights by itself inside a call, but a step is not one.
+        kernels = [ops.cast(self.kernels[name], self.compute_dtype) for name in names]
         x = ops.matmul(x, kernels[0] if len(kernels) == 1 else ops.concatenate(kernels, axis=1))
         if self.use_bias:
-            biases = [ops.convert_to_tensor(self.biases[name]) for name in names]
+            biases = [ops.cast(self.biases[name], self.compute_dtype) for name in names]
             x = x + (biases[0] if len(biases) == 1 else ops.concatenate(biases))
         return x
 
     def _split_heads(self, x):
-        x = ops.reshape(x, (-1, x.shape[1], self.num_heads, x.shape[2] // self.num_heads))  # (B, T, H, d)
+        x = ops.reshape(x, (-1, ops.shape(x)[1], self.num_heads, x.shape[2] // self.num_heads))  # (B, T, H, d)
         return ops.transpose(x, (0, 2, 1, 3))  # (B, H, T, d)
-
-    def compute_output_shape(self, x_shape: tuple, memory_shape: tuple | None = None) -> tuple:
-        return x_shape
 
     def get_config(self) -> dict:
         return {

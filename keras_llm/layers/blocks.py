@@ -86,6 +86,9 @@ class EncoderBlock(layers.Layer):
     Returns:
         ``(B, T, D)``; equal to ``keras_hub.layers.TransformerEncoder`` with the same weights.
 
+    Raises:
+        ValueError: when the heads do not divide the width.
+
     Example:
         >>> EncoderBlock(num_heads=2, intermediate_dim=16)(keras.random.normal((2, 5, 8))).shape
         TensorShape([2, 5, 8])
@@ -138,16 +141,13 @@ class EncoderBlock(layers.Layer):
 
     def call(self, x, mask=None, use_causal_mask: bool = False, training: bool = False):
         mask = padding_mask_of(x) if mask is None else mask
-
-        y = self.self_attention(
-            self.enter(x, self.self_norm), mask=mask, use_causal_mask=use_causal_mask, training=training
-        )
+        options = {"use_causal_mask": use_causal_mask, "training": training}
+        y = self.self_attention(self.enter(x, self.self_norm), mask=mask, **options)
         x = self.leave(x, y, self.self_norm, training)
         return self.feed(x, training)
 
     def step(self, x, cache, position):
         """One new position ``(B, 1, D)`` after those in the cache; see :meth:`MultiHeadAttention.step`."""
-
         y, cache = self.self_attention.step(self.enter(x, self.self_norm), cache, position)
         return self.feed(self.leave(x, y, self.self_norm)), cache
 
@@ -164,9 +164,6 @@ class EncoderBlock(layers.Layer):
         """What comes out behind a sub-layer that made ``y`` of ``x``: the two added, once."""
         x = x + self.dropout(y, training=training)
         return x if self.config["pre_norm"] else norm(x)
-
-    def compute_output_shape(self, x_shape: tuple, memory_shape: tuple | None = None) -> tuple:
-        return x_shape
 
     def get_config(self) -> dict:
         return {**super().get_config(), **self.config}
@@ -191,6 +188,9 @@ class DecoderBlock(EncoderBlock):
 
     Returns:
         ``(B, T, D)``; equal to ``keras_hub.layers.TransformerDecoder`` with the same weights.
+
+    Raises:
+        ValueError: when the heads do not divide the width.
 
     Example:
         >>> memory = keras.random.normal((2, 7, 8))
@@ -235,13 +235,12 @@ class DecoderBlock(EncoderBlock):
         Returns:
             ``(B, 1, D)``, and the cache with the new position in it.
         """
-
         y, cache = self.self_attention.step(self.enter(x, self.self_norm), cache, position)
         x = self.leave(x, y, self.self_norm)
         # The beams of a memory ask it together, as T positions do: it need not be repeated for them.
         beams = ops.reshape(self.enter(x, self.cross_norm), (memory_keys_values.shape[0], -1, x.shape[-1]))
         (query,) = self.cross_attention.project(beams, "query")  # (M, H, B/M, d)
-        see = allowed(memory_keys_values.shape[3], memory_mask)  # (M, 1, 1, S)
+        see = allowed(memory_mask)  # (M, 1, 1, S)
         y, _ = self.cross_attention.attend(query, memory_keys_values[:, 0], memory_keys_values[:, 1], see)
         return self.feed(self.leave(x, ops.reshape(y, x.shape), self.cross_norm)), cache
 

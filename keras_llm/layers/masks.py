@@ -1,16 +1,19 @@
 """Who may look at whom: True where a query may see a key, as everywhere in Keras."""
 
+import functools
+
 from keras import ops
 
 
-def causal_mask(length: int):
-    """No position sees a later one: bool ``(length, length)``, True on and below the diagonal.
+def causal_mask(length: int, keys: int | None = None):
+    """No position sees a later one: True on and below the diagonal.
 
     Args:
-        length: number of positions.
+        length: number of queries, T.
+        keys: number of keys, S, counted from the same first position; as many as queries when not given.
 
     Returns:
-        Row = query, column = key.
+        bool ``(T, S)``; row = query, column = key.
 
     Example:
         >>> causal_mask(3).numpy().astype(int).tolist()
@@ -18,12 +21,23 @@ def causal_mask(length: int):
 
     Source: Vaswani et al. 2017, section 3.2.3.
     """
-    positions = ops.arange(length)
-    return positions[:, None] >= positions[None, :]
+    return ops.arange(length)[:, None] >= ops.arange(length if keys is None else keys)[None, :]
 
 
 def padding_mask(token_ids, padding_id: int = 0):
-    """Which places hold a token: bool ``(B, T)`` of token ids ``(B, T)``."""
+    """Which places hold a token.
+
+    Args:
+        token_ids: int tensor ``(B, T)``.
+        padding_id: what stands where no token does.
+
+    Returns:
+        bool ``(B, T)``, False at padding.
+
+    Example:
+        >>> padding_mask(np.array([[7, 3, 0]])).numpy().tolist()
+        [[True, True, False]]
+    """
     return ops.not_equal(token_ids, padding_id)
 
 
@@ -32,29 +46,21 @@ def padding_mask_of(x):
     return getattr(x, "_keras_mask", None)
 
 
-def allowed(length: int, keys=None, pairs=None, causal: bool = False):
+def allowed(keys=None, *pairs):
     """All that forbids looking, in one mask.
 
     Args:
-        length: S, the number of keys; with ``causal`` that of queries too.
         keys: bool ``(B, S)``, False at padding.
-        pairs: bool, broadcastable to ``(B, T, S)``.
-        causal: no query sees a later key.
+        pairs: bools ``(T, S)``, ``(B, T, S)`` or ``(B, H, T, S)``, such as :func:`causal_mask`; None forbids nothing.
 
     Returns:
-        bool ``(B or 1, 1, T or 1, S)``, for scores ``(B, H, T, S)``; None when all is allowed.
+        bool, broadcastable to scores ``(B, H, T, S)``; None when all is allowed.
     """
     masks = []
     if keys is not None:
         masks.append(ops.cast(keys, "bool")[:, None, None, :])  # (B, 1, 1, S)
-    if pairs is not None:
-        pairs = ops.cast(pairs, "bool")
-        masks.append(pairs[:, None] if len(pairs.shape) == 3 else pairs)  # (B, 1, T, S) or (T, S)
-    if causal:
-        masks.append(causal_mask(length)[None, None])  # (1, 1, T, S)
-    if not masks:
-        return None
-    whole = masks[0]
-    for mask in masks[1:]:
-        whole = ops.logical_and(whole, mask)
-    return whole
+    for pair in pairs:
+        if pair is not None:
+            pair = ops.cast(pair, "bool")
+            masks.append(pair[:, None] if len(pair.shape) == 3 else pair)  # a head's axis
+    return functools.reduce(ops.logical_and, masks) if masks else None

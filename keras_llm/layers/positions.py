@@ -46,12 +46,18 @@ class SinusoidalPositions(layers.Layer):
     Returns:
         ``(B, T, D)``.
 
+    Raises:
+        ValueError: when T is not fixed.
+
     Source: Vaswani et al. 2017, section 3.5.
     """
 
     def __init__(self, base: float = 10_000.0, **kwargs) -> None:
         super().__init__(**kwargs)
         self.base, self.supports_masking = base, True
+
+    def build(self, x_shape: tuple) -> None:
+        refuse_open_length(x_shape)
 
     def call(self, x):
         return x + self.table(x.shape[1], x.shape[2])
@@ -79,7 +85,7 @@ class LearnedPositions(layers.Layer):
         ``(B, T, D)``.
 
     Raises:
-        ValueError: when the sequence is longer than ``max_length``.
+        ValueError: when the sequence is longer than ``max_length``, or its length is not fixed.
 
     Source: Gehring et al. 2017; Devlin et al. 2019 (BERT), section 3.
     """
@@ -90,6 +96,7 @@ class LearnedPositions(layers.Layer):
         self.initializer = keras.initializers.get(initializer)
 
     def build(self, x_shape: tuple) -> None:
+        refuse_open_length(x_shape)
         shape = (self.max_length, x_shape[-1])
         self.vectors = self.add_weight(name="vectors", shape=shape, initializer=self.initializer)
 
@@ -97,14 +104,20 @@ class LearnedPositions(layers.Layer):
         return x + self.table(x.shape[1], x.shape[2])
 
     def table(self, length: int, width: int):
-        """``(length, width)``, the vectors of the first positions."""
+        """``(length, width)`` in the layer's dtype, the vectors of the first positions."""
         if length > self.max_length:
             raise ValueError(f"{length} positions, but vectors for {self.max_length}: cut the text or learn more.")
-        return ops.convert_to_tensor(self.vectors)[:length]
+        return ops.cast(self.vectors, self.compute_dtype)[:length]
 
     def get_config(self) -> dict:
         initializer = keras.initializers.serialize(self.initializer)
         return {**super().get_config(), "max_length": self.max_length, "initializer": initializer}
+
+
+def refuse_open_length(x_shape: tuple) -> None:
+    """The sum with a table needs to know how many rows of it."""
+    if x_shape[1] is None:
+        raise ValueError("Positions need a fixed sequence length, such as keras.Input((40,)), got None.")
 
 
 def rotate(x, start=0, base: float = 10_000.0):
@@ -121,9 +134,12 @@ def rotate(x, start=0, base: float = 10_000.0):
     Returns:
         A tensor like ``x``, each vector as long as it was.
 
+    Raises:
+        ValueError: when d is odd.
+
     Source: Su et al. 2021 (RoFormer), section 3.2.2.
     """
-    length, width = x.shape[-2:]
+    length, width = ops.shape(x)[-2:]
     if width % 2:
         raise ValueError(f"rotate needs an even width, got {width}.")
     positions = ops.cast(start, "float32") + ops.arange(length, dtype="float32")
