@@ -211,7 +211,7 @@ def describe(name: str) -> dict:
             rows = [("", text) for text in islice(data.train, 3)]
         elif entry.task == "translation":
             pairs = islice(zip(*data.train.sides, strict=True), 3)
-            rows = [("", f"{source}  →  {target}") for source, target in pairs]
+            rows = [("", f"{source} → {target}") for source, target in pairs]
         else:
             rows = [
                 (data.classes[label], text)
