@@ -88,6 +88,7 @@ def test_all_translations_of_a_source_fall_into_one_part() -> None:
     data = split(pairs, test_fraction=0.1)
     assert [len(getattr(data, part)) for part in PARTS] == [(60 - 3 - 6) * 3, 3, 6]
     assert data.provenance["dropped_other_translations"] == 2 * (3 + 6)
+    assert data.provenance["warnings"] == ["18 pair(s) of toy left out: other translations of what is held out."]
     assert all(target.endswith("0") for target in data.test.targets)
 
 

@@ -179,13 +179,15 @@ def pairs_of(
         warnings.append(f"{repeated:,} pair(s) of {name} left out: they repeat an earlier one.")
     if overlap:
         warnings.append(f"{overlap:,} source(s) of {name} left out: they stand in the test file.")
+    if others := sum(len(targets_of[each]) - 1 for each in order[: sum(counts)]):
+        warnings.append(f"{others:,} pair(s) of {name} left out: other translations of what is held out.")
     facts = {
         "rows": len(train) + sum(map(len, held_out)),
         "dropped_duplicates": repeated,
         "dropped_overlap": overlap,
         "dropped_held_out": len(further) - len(more),
         "training_only": len(more),
-        "dropped_other_translations": sum(len(targets_of[each]) - 1 for each in order[: sum(counts)]),
+        "dropped_other_translations": others,
         "split": {"seed": seed, **dict(zip(("validation", "test"), shares, strict=False))},
         "warnings": warnings,
     }
