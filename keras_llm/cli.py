@@ -88,7 +88,7 @@ def run(
         Path | None,
         typer.Option(
             help="Your own file: CSV, TSV or JSONL with the columns text and label, running text as .txt, or for a "
-            "translation TSV with a source and a target a line."
+            "translation TSV or JSONL with a source and a target a line."
         ),
     ] = None,
     dataset: Annotated[

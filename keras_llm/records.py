@@ -43,9 +43,10 @@ def record(folders: list[Path]) -> dict[str, Any]:
             raise InputError(
                 f"The run in {folder} is not finished (its status is {about['status']!r}): resume it, or leave it out."
             )
-        if about["asked"].get("data"):
+        if about["asked"].get("data") or about["asked"].get("dataset"):
             raise InputError(
-                f"The run in {folder} is about a file of somebody's own: record one on the chapter's data."
+                f"The run in {folder} is about a file of somebody's own or another dataset: record one on the "
+                "chapter's data."
             )
         same = all(about[name] == first[name] for name in ("chapter", "preset"))
         if not same or metrics.keys() != figures.keys():

@@ -163,6 +163,45 @@ def test_buckets_pad_the_labels_of_tokens_too() -> None:
         np.testing.assert_array_equal(ids, pad_sequences_to(pad_sequences_to(TEXTS, 5), 8))
 
 
+def test_buckets_of_several_inputs_follow_the_longest_of_an_example() -> None:
+    sources, targets = TEXTS, TEXTS[::-1]
+    inputs = {"source_ids": sources, "target_ids": targets}
+    dataset = bucket_batches(inputs, LABELS, boundaries=(6, 12), batch_size=4, shuffle_seed=0)
+    seen = []
+    for batch, rows in dataset.as_numpy_iterator():
+        width = batch["source_ids"].shape[1]
+        assert batch.keys() == inputs.keys() and {ids.dtype.name for ids in batch.values()} == {"int32"}
+        for name, texts in inputs.items():
+            np.testing.assert_array_equal(batch[name], pad_sequences_to([texts[row] for row in rows], width))
+        longest = [max(len(sources[row]), len(targets[row])) for row in rows]
+        assert all((length <= 6) == (width == 6) for length in longest)
+        seen += rows.tolist()
+    assert sorted(seen) == LABELS.tolist()
+    tags = [[2 * token for token in text] for text in targets]  # as long as one of the two
+    for batch, labels in bucket_batches(inputs, tags, boundaries=(6, 12), batch_size=4):
+        np.testing.assert_array_equal(labels, 2 * batch["target_ids"])
+    assert bucket_batches(inputs, boundaries=(12,), batch_size=4).element_spec.keys() == inputs.keys()
+
+
+@pytest.mark.parametrize("size", [{"batch_size": 7}, {"tokens_per_batch": 40}])
+def test_filled_buckets_have_one_shape_each_and_teach_the_same(size) -> None:
+    inputs = {"source_ids": TEXTS, "target_ids": TEXTS[::-1]}
+    tags = [[2 * token for token in text] for text in TEXTS[::-1]]
+    options = {"boundaries": (3, 6, 12), "shuffle_seed": 0, **size}
+    plain, filled = (
+        list(bucket_batches(inputs, tags, fill=fill, **options).as_numpy_iterator()) for fill in (False, True)
+    )
+    assert len(filled) == len(plain)  # nothing but rows is added
+    shapes = [batch["target_ids"].shape for batch, _ in filled]
+    assert len(set(shapes)) == len({width for _, width in shapes}) < len({labels.shape for _, labels in plain})
+    for (batch, labels), (batch_before, labels_before) in zip(filled, plain, strict=True):
+        rows = len(labels_before)
+        for after, before in ((labels, labels_before), *((batch[name], batch_before[name]) for name in inputs)):
+            assert after.shape == batch["source_ids"].shape
+            np.testing.assert_array_equal(after[:rows], before)
+            assert not after[rows:].any()
+
+
 def test_a_checkpoint_of_buckets_goes_on_where_it_was(tmp_path) -> None:
     import tensorflow as tf
 
@@ -188,11 +227,18 @@ def test_a_checkpoint_of_buckets_goes_on_where_it_was(tmp_path) -> None:
         ({"boundaries": (12,), "tokens_per_batch": 11}, "give batch_size"),
         ({"boundaries": (12,), "batch_size": 4, "labels": LABELS[:39]}, "a label for each"),
         ({"boundaries": (12,), "batch_size": 4, "labels": [[1]] * 40}, r"labels\[\d+\] has 1 labels for"),
+        ({"boundaries": (12,), "batch_size": 4, "fill": True}, "fill needs labels of tokens"),
+        ({"boundaries": (12,), "batch_size": 4, "fill": True, "labels": LABELS}, "fill needs labels of tokens"),
     ],
 )
 def test_buckets_that_do_not_fit(options, message) -> None:
     with pytest.raises(ValueError, match=message):
         bucket_batches(TEXTS, **options)
+
+
+def test_inputs_of_buckets_have_one_size() -> None:
+    with pytest.raises(ValueError, match="a, b must have one and the same number"):
+        bucket_batches({"a": TEXTS, "b": TEXTS[1:]}, boundaries=(12,), batch_size=4)
 
 
 def test_training_on_buckets_compiles_once_a_shape() -> None:

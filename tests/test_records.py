@@ -78,6 +78,7 @@ def test_one_run_has_no_spread(three) -> None:
         ({"test_accuracy": 0.8}, {"seed": 4}, "another chapter, preset or version"),
         ({"test_accuracy": 0.8, "test_f1": 0.7}, {"seed": 1}, "have the same seed"),
         ({"test_accuracy": 0.8, "test_f1": 0.7}, {"asked": {"data": "ab12"}}, "own"),
+        ({"test_accuracy": 0.8, "test_f1": 0.7}, {"asked": {"data": None, "dataset": "tweets"}}, "another dataset"),
         ({"test_f1": 0.7}, {}, "another chapter, preset or version"),
         ("{", {}, "cannot be read"),
         ("[0.8]", {}, "cannot be read"),

@@ -205,6 +205,26 @@ def test_resume_with_other_options(begun, change, says) -> None:
     assert about(Path("mine"))["status"] == "running"
 
 
+def test_resume_with_another_dataset(cli) -> None:
+    first = runs.Run(CHAPTER, runs.Options("smoke", dataset="tweets"))
+    first.folder()
+    assert first.output == Path("runs") / f"{CHAPTER}-tweets-smoke-seed0"
+    assert "--dataset tweets " in first.resume_command()
+    words = ("run", CHAPTER, "--preset", "smoke", "--output", first.output, "--resume")
+    for change, says in (((), "dataset (tweets, not None)"), (("--dataset", "movie_reviews"), "not movie_reviews)")):
+        answer = cli(*words, *change)
+        assert answer.code == 2
+        assert says in answer.sentence
+        assert answer.sentence.endswith(f"go on with: {first.resume_command()}")
+
+
+def test_a_run_on_another_dataset_is_not_compared_with_the_record(cli, monkeypatch) -> None:
+    monkeypatch.setattr(book, "record_of", lambda folder: {"preset": "smoke"})
+    assert runs.Run(CHAPTER, runs.Options("smoke"))._comparable_record()
+    for options in ({"dataset": "tweets"}, {"data": Path("reviews.csv")}):
+        assert runs.Run(CHAPTER, runs.Options("smoke", **options))._comparable_record() is None
+
+
 def test_resume_of_a_finished_run(begun) -> None:
     text = (Path("mine") / "run.json").read_text(encoding="utf-8")
     (Path("mine") / "run.json").write_text(text.replace('"running"', '"done"'), encoding="utf-8")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_llm import sources
+from keras_llm import data, sources
 from keras_llm.errors import InputError
 from keras_llm.sources import Options, Sources
 
@@ -28,6 +28,37 @@ def test_a_chapter_without_use_for_a_file_says_so(novel, option) -> None:
     with pytest.raises(InputError, match=r"ch01_neural_network takes no file of yours \(its points\): leave --data"):
         Reader(**{option: novel}).refuse_own_data("its points")
     Reader().refuse_own_data("its points")
+    with pytest.raises(InputError, match=r"leave --data, --dataset and --test-data away"):
+        Reader(dataset="movie_reviews").refuse_own_data("its points")
+
+
+def test_a_dataset_of_another_task_or_of_no_name_is_refused() -> None:
+    with pytest.raises(InputError, match=r"home_assistant_en_zh is no dataset for classification: .* movie_reviews, "):
+        Reader(dataset="home_assistant_en_zh").load_own_data()
+    with pytest.raises(InputError, match=r"movie_reviews is no dataset for translation: .* home_assistant_en_zh, "):
+        Reader(dataset="movie_reviews").load_own_data("translation")
+    with pytest.raises(InputError, match=r"did you mean 'home_assistant_en_\w\w'\?"):
+        Reader(dataset="home_assistant_en").load_own_data("translation")
+    with pytest.raises(InputError, match="no dataset called 'glove'"):
+        Reader(dataset="glove").load_own_data()
+
+
+def test_a_chosen_dataset_counts_as_the_users_data(monkeypatch) -> None:
+    monkeypatch.setattr(data, "load", lambda name: f"the dataset {name}")
+    reader = Reader(dataset="tweets")
+    assert reader.own_data and reader.load_own_data() == "the dataset tweets"
+    assert not Reader().own_data
+
+
+def test_pairs_are_read_as_such_and_noted(tmp_path, capsys) -> None:
+    path = tmp_path / "pairs.tsv"
+    path.write_text("".join(f"cat {i}\tKatze {i}\n" for i in [*range(40), 0]), encoding="utf-8")
+    reader = Reader(data=path)
+    pairs = reader.load_own_data("translation")
+    assert len(pairs.train) + len(pairs.validation) + len(pairs.test) == 40
+    assert capsys.readouterr().out.startswith("Note: 1 pair(s) of pairs left out")
+    reader.use_data(pairs)
+    assert reader.provenance[0]["dataset"] == "pairs"
 
 
 def test_running_text_is_read_as_such_and_noted(novel) -> None:

@@ -47,7 +47,8 @@ def bucket_batches(
         is known.
 
     Raises:
-        ValueError: no texts, a text longer than the last boundary, labels that do not fit, or such boundaries or sizes.
+        ValueError: no texts, a text longer than the last boundary, labels that do not fit, such boundaries or sizes, or
+            ``fill`` without labels of tokens.
 
     Example:
         >>> [b.shape.as_list() for b in bucket_batches([[5, 6], [7, 7, 7], [8]], boundaries=(2, 4), batch_size=2)]
@@ -82,10 +83,12 @@ def bucket_batches(
             f"give batch_size, at least 1, or tokens_per_batch, at least the last boundary; got {batch_size!r} and "
             f"{tokens_per_batch!r}."
         )
+    of_tokens = labels is not None and not isinstance(labels, np.ndarray) and hasattr(labels[0], "__len__")
+    if fill and not of_tokens:
+        raise ValueError("fill needs labels of tokens: the zeros in the rows that it adds must not count.")
     bucket_of = np.searchsorted(edges, lengths)  # the first boundary that is not smaller
     parts = {name: _ragged(sequences, lengths_of[name]) for name, sequences in inputs.items()}
     if labels is not None:
-        of_tokens = not isinstance(labels, np.ndarray) and hasattr(labels[0], "__len__")
         parts[LABELS] = _ragged_labels(labels, list(lengths_of.values())) if of_tokens else tf.convert_to_tensor(labels)
 
     def examples(rows: "tf.Tensor") -> Any:

@@ -210,7 +210,8 @@ def describe(name: str) -> dict:
         if entry.task == "corpus":
             rows = [("", text) for text in islice(data.train, 3)]
         elif entry.task == "translation":
-            rows = [("", f"{source}  →  {target}") for source, target in zip(*data.train.take(3).sides, strict=True)]
+            pairs = islice(zip(*data.train.sides, strict=True), 3)
+            rows = [("", f"{source} → {target}") for source, target in pairs]
         else:
             rows = [
                 (data.classes[label], text)

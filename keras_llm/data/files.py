@@ -32,7 +32,7 @@ def from_files(
     name: str | None = None,
 ) -> ClassificationData | CorpusData | TranslationData:
     """Labelled texts from CSV, TSV or JSONL files with a ``text`` and a ``label``, running text from ``.txt`` files, or
-    sentence pairs from TSV files without a header, a source and a target a line.
+    sentence pairs from TSV files without a header, a source and a target a line, or JSONL with these keys.
 
     Rows that repeat a text, and texts that bear two different labels, are dropped before the split; so are paragraphs
     of running text that repeat an earlier one. With a test file its rows stay as they are, one prediction for each,

@@ -42,9 +42,19 @@ class PairPart:
     def sides(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         return self.sources, self.targets
 
-    def take(self, n: int | None) -> "PairPart":
-        """The first n pairs, all when n is None; the order of a part is that of hashes, so they are a fair sample."""
-        return PairPart(self.sources[:n], self.targets[:n])
+    def take(self, n: int | None, seed: int = 0) -> "PairPart":
+        """A sample in the order of the part, the same one each time.
+
+        Args:
+            n: pairs to keep; None, or as many as there are or more, keeps all.
+            seed: another seed takes other pairs.
+        """
+        if n is None or n >= len(self):
+            return self
+        pairs = list(zip(*self.sides, strict=True))
+        # By hash: a user's test file may be sorted by length, and the labels of a catalog stand at the end.
+        places = fingerprints(map("\t".join, pairs), seed)[1]
+        return _part(pairs[row] for row in sorted(sorted(range(len(pairs)), key=places.__getitem__)[:n]))
 
 
 @dataclass(frozen=True)
@@ -67,11 +77,11 @@ class TranslationData:
     provenance: dict = field(default_factory=dict)
 
     def take(
-        self, *, train: int | None = None, validation: int | None = None, test: int | None = None
+        self, *, train: int | None = None, validation: int | None = None, test: int | None = None, seed: int = 0
     ) -> "TranslationData":
-        """The same data cut small; None leaves a part whole."""
+        """The same data cut small; None leaves a part whole. See :meth:`PairPart.take`."""
         sizes = {"train": train, "validation": validation, "test": test}
-        parts = {name: getattr(self, name).take(size) for name, size in sizes.items()}
+        parts = {name: getattr(self, name).take(size, seed) for name, size in sizes.items()}
         return replace(
             self, **parts, provenance=self.provenance | {"taken": {name: len(part) for name, part in parts.items()}}
         )
@@ -147,30 +157,37 @@ def pairs_of(
     counts = [max(1, int(len(order) * share + 0.5)) if share else 0 for share in shares]
     if test_pairs is None and test_fraction is None:
         counts[1] = max(counts[1], min(FAIR_TEST, int(len(order) * MOST_OF_ALL)))
+        shares[1] = round(counts[1] / len(order), 4)
+    if sum(counts) >= len(order):
+        raise InputError(
+            f"{where or name}: nothing is left to train on when {sum(counts)} of {len(order)} distinct source "
+            "sentences are held out: bring more pairs, or make validation_fraction and test_fraction smaller."
+        )
     validation, test = order[: counts[0]], order[counts[0] : sum(counts)]
     held = outside.union(validation, test)
-    more = list(dict.fromkeys(training_only))
-    more = [
-        pair
-        for identity, pair in zip(fingerprints((source for source, _ in more), seed)[0], more, strict=True)
-        if identity not in held
-    ]
+    labels = list(training_only)
+    further = list(dict.fromkeys(labels))
+    identities_of_more = fingerprints((source for source, _ in further), seed)[0]
+    more = [pair for identity, pair in zip(identities_of_more, further, strict=True) if identity not in held]
     train = _part([*(pair for identity in order[sum(counts) :] for pair in sorted(targets_of[identity])), *more])
     held_out = [_part(min(targets_of[identity]) for identity in part) for part in (validation, test)]
     if test_pairs is not None:
         held_out[1] = _part(test_pairs)
     overlap = len(set(identities) & outside)
     warnings = []
-    if repeated := len(pairs) - len(distinct):
+    if repeated := len(pairs) - len(distinct) + len(labels) - len(further):
         warnings.append(f"{repeated:,} pair(s) of {name} left out: they repeat an earlier one.")
     if overlap:
         warnings.append(f"{overlap:,} source(s) of {name} left out: they stand in the test file.")
+    if others := sum(len(targets_of[each]) - 1 for each in order[: sum(counts)]):
+        warnings.append(f"{others:,} pair(s) of {name} left out: other translations of what is held out.")
     facts = {
         "rows": len(train) + sum(map(len, held_out)),
         "dropped_duplicates": repeated,
         "dropped_overlap": overlap,
+        "dropped_held_out": len(further) - len(more),
         "training_only": len(more),
-        "dropped_other_translations": sum(len(targets_of[each]) - 1 for each in order[: sum(counts)]),
+        "dropped_other_translations": others,
         "split": {"seed": seed, **dict(zip(("validation", "test"), shares, strict=False))},
         "warnings": warnings,
     }
@@ -184,12 +201,14 @@ def cleaned(pairs: Iterable[Pair], target_language: str) -> tuple[list[Pair], li
     """
     sentences: list[Pair] = []
     labels: list[Pair] = []
-    dropped = dict.fromkeys(("untranslated", "markup", "too_long", "wrong_script"), 0)
+    dropped = dict.fromkeys(("untranslated", "no_letter", "markup", "too_long", "wrong_script"), 0)
     for source, target in pairs:
         source, target = " ".join(source.split()), " ".join(target.split())
         words = regex.sub(r"\{[^}]*\}", " ", source).split()
         if not target or source.casefold() == target.casefold():
             dropped["untranslated"] += 1
+        elif not regex.search(r"\p{L}", " ".join(words)):
+            dropped["no_letter"] += 1
         elif MARKUP.search(source):
             dropped["markup"] += 1
         elif len(source) > MOST_CHARACTERS:
@@ -202,5 +221,5 @@ def cleaned(pairs: Iterable[Pair], target_language: str) -> tuple[list[Pair], li
 
 
 def _part(pairs: Iterable[Pair]) -> PairPart:
-    sources, targets = zip(*pairs, strict=True)
-    return PairPart(sources, targets)
+    pairs = list(pairs)
+    return PairPart(tuple(source for source, _ in pairs), tuple(target for _, target in pairs))

@@ -116,7 +116,7 @@ def gettext_catalogs(paths: dict[str, Path], language: str) -> Iterator[tuple[st
         for name in sorted(bundle.namelist()):
             catalog = gettext.GNUTranslations(io.BytesIO(bundle.read(name)))
             for message, translation in catalog._catalog.items():
-                if isinstance(message, str):  # a plural form is a pair of message and number
+                if isinstance(message, str) and message:  # a plural form is a pair, the empty message the header
                     yield message.rpartition("\x04")[2], translation  # what precedes it is its context
 
 

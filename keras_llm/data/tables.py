@@ -1,4 +1,4 @@
-"""A user's labelled texts out of CSV, TSV or JSONL, and sentence pairs out of TSV.
+"""A user's labelled texts out of CSV, TSV or JSONL, and sentence pairs out of TSV or JSONL.
 
 Each defect is one sentence with file and line; nothing is skipped in silence.
 
@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from keras_llm.errors import InputError
 
@@ -74,10 +74,11 @@ def read_table(path: Path, encoding: str = "utf-8") -> Table:
 
 
 def read_pairs(path: Path, encoding: str = "utf-8") -> list[tuple[str, str]]:
-    """Reads ``source TAB target``, a pair a line, without a header.
+    """Reads ``source TAB target``, a pair a line, or objects with the keys ``source`` and ``target``.
 
     Args:
-        path: a ``.tsv`` file.
+        path: a ``.tsv`` file, which needs no header, though a first line ``source TAB target`` is taken for one; or a
+            ``.jsonl`` file.
         encoding: of the file; a byte order mark is tolerated.
 
     Returns:
@@ -88,25 +89,45 @@ def read_pairs(path: Path, encoding: str = "utf-8") -> list[tuple[str, str]]:
     """
     with opening(path):
         data = path.read_bytes()
-    if path.suffix.lower() != ".tsv":
+    kind = path.suffix.lower()
+    if kind not in (".tsv", ".jsonl", ".ndjson"):
         raise InputError(
-            f"{path}: sentence pairs come as .tsv, with source, tab and target in a line; name such a file."
+            f"{path}: sentence pairs come as .tsv, with source, tab and target in a line, or as .jsonl; name such a "
+            "file."
         )
     text = _decode(path, data, encoding)
     if not text.strip():
-        raise InputError(f"{path}: the file is empty; it needs a source, a tab and a target in each line.")
+        raise InputError(f"{path}: the file is empty; it needs a source and a target in each line.")
     pairs = []
-    for number, line in enumerate(text.split("\n"), 1):
-        fields = line.split("\t")
-        if len(fields) != 2:
-            hint = "`cut -f1,2` keeps the first two" if len(fields) > 2 else "write source, tab, target"
-            raise InputError(f"{path}, line {number}: the line has {len(fields)} field(s) instead of two; {hint}.")
-        source, target = (" ".join(_unquote(field).split()) for field in fields)
+    for line, *sides in _tsv_pairs(path, text) if kind == ".tsv" else _json_pairs(path, text):
+        source, target = (" ".join(side.split()) for side in sides)
         if not source or not target:
             side = "target" if source else "source"
-            raise InputError(f"{path}, line {number}: the {side} is empty; fill it in or delete the line.")
+            raise InputError(f"{path}, line {line}: the {side} is empty; fill it in or delete the line.")
         pairs.append((source, target))
+    if not pairs:
+        raise InputError(f"{path}: the file has a header but no pairs.")
     return pairs
+
+
+def _tsv_pairs(path: Path, text: str) -> Iterator[tuple[int, str, str]]:
+    for line, content in enumerate(text.split("\n"), 1):
+        fields = [_unquote(field) for field in content.split("\t")]
+        if line == 1 and [field.strip().casefold() for field in fields] == ["source", "target"]:
+            continue
+        if not content.strip():
+            raise InputError(f"{path}, line {line}: the line is empty; delete it.")
+        if len(fields) != 2:
+            hint = "`cut -f1,2` keeps the first two columns" if len(fields) > 2 else "write source, tab, target"
+            raise InputError(f"{path}, line {line}: the line has {len(fields)} field(s) instead of two; {hint}.")
+        yield line, *fields
+
+
+def _json_pairs(path: Path, text: str) -> Iterator[tuple[int, str, str]]:
+    for line, *sides in _json_objects(path, text, ("source", "target")):
+        for key, side in zip(("source", "target"), sides, strict=True):
+            _check_string(path, line, key, side)
+        yield line, *sides
 
 
 @contextmanager
@@ -228,6 +249,18 @@ def _columns(path: Path, rows: Iterator[tuple[int, list[str]]]) -> Iterator[tupl
 
 
 def _json_rows(path: Path, text: str) -> Iterator[tuple[int, str, str]]:
+    for line, content, label in _json_objects(path, text, ("text", "label")):
+        _check_string(path, line, "text", content)
+        if not isinstance(label, str | int | None):
+            raise InputError(
+                f"{path}, line {line}: 'label' must be a word or an integer, found {json.dumps(label)[:40]}."
+            )
+        _check_unicode(path, line, str(label))
+        yield line, content, "" if label is None else str(label)
+
+
+def _json_objects(path: Path, text: str, keys: tuple[str, str]) -> Iterator[tuple[int, Any, Any]]:
+    """Of each line its number and what stands under the two keys."""
     for line, source in enumerate(text.split("\n"), 1):
         if not source.strip():
             raise InputError(f"{path}, line {line}: the line is empty; delete it.")
@@ -236,24 +269,20 @@ def _json_rows(path: Path, text: str) -> Iterator[tuple[int, str, str]]:
         except (ValueError, RecursionError) as error:
             raise InputError(f"{path}, line {line}: this is not valid JSON ({error}).") from error
         if not isinstance(row, dict):
-            raise InputError(f'{path}, line {line}: expected an object like {{"text": "…", "label": "…"}}.')
+            raise InputError(f'{path}, line {line}: expected an object like {{"{keys[0]}": "…", "{keys[1]}": "…"}}.')
         row = {key.strip().casefold(): value for key, value in row.items()}
-        if missing := [key for key in ("text", "label") if key not in row]:
+        if missing := [key for key in keys if key not in row]:
             found = ", ".join(map(repr, row)) or "none"
             raise InputError(f"{path}, line {line}: the object has no key '{missing[0]}'; its keys: {found}.")
-        content, label = row["text"], row["label"]
-        if not isinstance(content, str):
-            raise InputError(f"{path}, line {line}: 'text' must be a string, found {json.dumps(content)[:40]}.")
-        if not isinstance(label, str | int | None):
-            raise InputError(
-                f"{path}, line {line}: 'label' must be a word or an integer, found {json.dumps(label)[:40]}."
-            )
-        if not _is_unicode(content + str(label)):
-            raise InputError(
-                f"{path}, line {line}: a \\u escape is half of a surrogate pair; write the whole character."
-            )
-        yield line, content, "" if label is None else str(label)
+        yield line, row[keys[0]], row[keys[1]]
 
 
-def _is_unicode(text: str) -> bool:
-    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+def _check_string(path: Path, line: int, key: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise InputError(f"{path}, line {line}: '{key}' must be a string, found {json.dumps(value)[:40]}.")
+    _check_unicode(path, line, value)
+
+
+def _check_unicode(path: Path, line: int, text: str) -> None:
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise InputError(f"{path}, line {line}: a \\u escape is half of a surrogate pair; write the whole character.")
