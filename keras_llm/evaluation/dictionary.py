@@ -1,77 +1,121 @@
 """A translator without a network, learned from the same pairs: a word-aligned dictionary of phrases.
 
+    baseline = DictionaryBaseline("fr").fit(train_sources, train_targets)
+    report = translation_report(baseline.translate(test_sources), test_targets, "fr")
+
 It was the state of the art of its time, and is what a translation model has to beat. Three steps: which word goes with
 which (IBM Model 1, in both directions), which phrases go with which (all that the links allow), and a walk over the
 sentence that takes the longest known phrase each time. It never reorders and knows no grammar.
 """
 
+from __future__ import annotations
+
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-import numpy as np
 import regex
+
+from keras_llm.evaluation.alignment import LONGEST, WordTable, grown, model_1, phrase_pairs
 
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}"
 _LETTER = rf"[[\p{{L}}\p{{N}}\p{{M}}_]--[{_UNSPACED}]]"
 # Placeholders such as {name}; words with inner marks; characters of scripts without spaces, and other marks.
-_TOKEN = regex.compile(rf"\{{[^{{}}]*\}}|{_LETTER}+(?:['’.-]{_LETTER}+)*|\S", regex.V1)
+_SOURCE = regex.compile(rf"\{{[^{{}}]*\}}|{_LETTER}+(?:['’.-]{_LETTER}+)*|\S", regex.V1)
+# The l' of "l'argent" is a word for itself: with it, each noun would be learned twice.
+_TARGET = regex.compile(rf"\{{[^{{}}]*\}}|{_LETTER}+['’](?={_LETTER})|{_LETTER}+(?:[.-]{_LETTER}+)*|\S", regex.V1)
 _JOINS = regex.compile(rf"[{_UNSPACED}\p{{P}}]")  # a character that wants no space beside it, in those scripts
 UNSPACED_LANGUAGES = {"zh", "ja"}
-ROUNDS = 8  # of expectation and maximisation; the likelihood hardly moves after five
-LONGEST = 4  # words of a phrase
 
 
 class DictionaryBaseline:
-    """Phrases and their most frequent translation.
+    """Phrases of up to four words and their most frequent translation.
 
     Args:
-        target_language: ``"zh"`` and ``"ja"`` are written without spaces, by character.
+        target_language: ``"zh"`` and ``"ja"``, with or without a region, are written without spaces, by character.
 
     Attributes:
         phrases: source phrase, lower case, to the tokens of its translation.
-        likelihoods: log-likelihood of the training targets after each round of Model 1; it never falls.
+        likelihoods: log-likelihood of the training targets before each round of Model 1 (nats); it never falls.
 
     Example:
         >>> pairs = {"the house": "das Haus", "the dog": "das Tier", "a dog": "ein Tier"}
         >>> DictionaryBaseline("de").fit([*pairs], [*pairs.values()]).translate(["a house"])
         ['ein Haus']
 
-    Source: Brown et al. 1993, section 4.2 (Model 1); Koehn, Och and Marcu 2003, section 3 (phrases, grow-diag).
+    Source: Brown et al. 1993, section 4.2 (Model 1); Koehn, Och and Marcu 2003, section 3 (phrases).
     """
 
     def __init__(self, target_language: str) -> None:
-        self.unspaced = target_language in UNSPACED_LANGUAGES
+        self.unspaced = target_language.lower().replace("_", "-").split("-")[0] in UNSPACED_LANGUAGES
         self.phrases: dict[tuple[str, ...], tuple[str, ...]] = {}
         self.likelihoods: list[float] = []
+        self._words: WordTable | None = None
 
-    def fit(self, sources: Sequence[str], targets: Sequence[str]) -> "DictionaryBaseline":
-        """Learn from the training pairs; a second or two for ten thousand.
+    def fit(self, sources: Sequence[str], targets: Sequence[str]) -> DictionaryBaseline:
+        """Learns from the training pairs; a few seconds for ten thousand.
 
         Raises:
             ValueError: when there are no pairs, or their numbers differ.
         """
         if not sources or len(sources) != len(targets):
             raise ValueError(f"needs a target a source, at least one; got {len(sources)} and {len(targets)}.")
-        left, right = ([_TOKEN.findall(text.lower()) for text in sources], [_TOKEN.findall(text) for text in targets])
-        there, self.likelihoods = model_1(left, right)
-        back, _ = model_1(right, left)
+        left = [_SOURCE.findall(text.lower()) for text in sources]
+        right = _without_capitals_of_beginnings([_TARGET.findall(text) for text in targets])
+        self._words, back = model_1(left, right), model_1(right, left)
+        self.likelihoods = self._words.likelihoods
         counts: defaultdict[tuple[str, ...], Counter] = defaultdict(Counter)
-        for source, target, forward, backward in zip(left, right, there, back, strict=True):
-            links = grown({(i, j) for j, i in enumerate(forward) if i >= 0}, set(enumerate(backward)))
+        for source, target, forward, backward in zip(left, right, self._words.links, back.links, strict=True):
+            links = grown(
+                {(i, j) for j, i in enumerate(forward) if i >= 0}, {(i, j) for i, j in enumerate(backward) if j >= 0}
+            )
             for start, end, first, last in phrase_pairs(links, len(source)):
                 counts[tuple(source[start:end])][tuple(target[first:last])] += 1
-        # Of equally frequent translations the first in the alphabet, so that the order of the pairs decides nothing.
-        self.phrases = {
-            source: min(found, key=lambda target: (-found[target], target)) for source, found in counts.items()
-        }
+        # Phrases met once stay: without them, BLEU falls by one of 23 points (English to French, held-out pairs).
+        self.phrases = {source: _most_frequent(found) for source, found in counts.items()}
+        # A word that no pair lets stand alone takes what Model 1 holds for most probable.
+        for word in self._words.left:
+            if (word,) not in self.phrases and (best := self.lookup(word, 1)):
+                self.phrases[word,] = (best[0][0],)
         return self
 
+    def lookup(self, word: str, n: int = 5) -> list[tuple[str, float]]:
+        """The n most probable translations of one source word by Model 1, with p(target word | source word).
+
+        Args:
+            word: in any case.
+            n: how many; fewer when it was seen beside fewer words. All of them add up to 1.
+
+        Raises:
+            ValueError: when the baseline was not fitted.
+
+        Example:
+            >>> baseline = DictionaryBaseline("de").fit(["the house", "the"], ["das Haus", "das"])
+            >>> [target for target, _ in baseline.lookup("House")]
+            ['Haus', 'das']
+        """
+        if self._words is None:
+            raise ValueError("Fit the baseline first.")
+        return self._words.given(word.lower())[:n]
+
     def translate(self, sources: Iterable[str]) -> list[str]:
-        """One translation a source: the longest known phrase first, from left to right; unknown words are copied."""
-        return [self._joined(self._walk(source)) for source in sources]
+        """One translation a source: the longest known phrase first, from left to right; unknown words are copied.
+
+        It begins with a capital letter when the source does.
+
+        Raises:
+            ValueError: when the baseline was not fitted.
+        """
+        if self._words is None:
+            raise ValueError("Fit the baseline first.")
+        return [self._translated(source) for source in sources]
+
+    def _translated(self, source: str) -> str:
+        text = self._joined(self._walk(source))
+        return text[:1].upper() + text[1:] if source.lstrip()[:1].isupper() else text
 
     def _walk(self, source: str) -> list[str]:
-        written, words = _TOKEN.findall(source), _TOKEN.findall(source.lower())
+        written = _SOURCE.findall(source)
+        words = [word.lower() for word in written]
         tokens: list[str] = []
         here = 0
         while here < len(words):
@@ -92,79 +136,24 @@ class DictionaryBaseline:
                 for before, token in zip(["", *tokens], tokens, strict=False)
             ]
             return "".join(pieces)
-        text = regex.sub(r" ([.,;:!?)\]’])", r"\1", " ".join(tokens))
+        text = regex.sub(r"(?<=\w['’]) ", "", " ".join(tokens))
+        text = regex.sub(r" ([.,;:!?)\]’])", r"\1", text)
         return regex.sub(r"([(\[]) ", r"\1", text)
 
 
-def model_1(left: Sequence[Sequence[str]], right: Sequence[Sequence[str]]) -> tuple[list[list[int]], list[float]]:
-    """IBM Model 1: each right word comes from one left word, or from none; which, is learned from co-occurrence.
+def _without_capitals_of_beginnings(sentences: Sequence[Sequence[str]]) -> list[list[str]]:
+    """First words as they are written inside of sentences, so that "Das" and "das" are learned as one word.
 
-    Args:
-        left, right: sentences as words; pair k is ``left[k]``, ``right[k]``.
-
-    Returns:
-        For each pair, for each right word, the index of its left word, -1 for none; and the log-likelihood of the
-        right sides after each round, without the constant of the lengths.
+    A word that is met at the beginning alone stays as it is. Source: Koehn et al. 2008, section 2, "truecasing".
     """
-    left_ids, right_ids = _numbered(left, 1), _numbered(right, 0)  # 0 on the left is the word "none"
-    words = 1 + max(int(ids.max(initial=0)) for ids in right_ids)
-    # Every (left word, right word) of every pair in one long row, the left ones of a right word side by side.
-    sides = [(np.append(0, a), b) for a, b in zip(left_ids, right_ids, strict=True)]
-    keys = np.concatenate([(a[None, :] * words + b[:, None]).ravel() for a, b in sides])
-    lengths = np.concatenate([np.full(len(b), len(a)) for a, b in sides])  # left words of each right word
-    entries, place = np.unique(keys, return_inverse=True)
-    target = np.repeat(np.arange(len(lengths)), lengths)  # the right word that each place belongs to
-    _, left_of = np.unique(entries // words, return_inverse=True)
-    table = np.ones(len(entries))
-    likelihoods = []
-    for _ in range(ROUNDS):
-        table = table / np.bincount(left_of, table)[left_of]  # p(right | left) adds up to 1
-        given = table[place]
-        total = np.bincount(target, given)
-        likelihoods.append(float(np.log(total / lengths).sum()))
-        table = np.bincount(place, given / total[target])  # how often each entry was used, in expectation
-    given, links, here = (table / np.bincount(left_of, table)[left_of])[place], [], 0
-    for a, b in sides:
-        best = given[here : here + len(a) * len(b)].reshape(len(b), len(a)).argmax(axis=1)
-        links.append((best - 1).tolist())
-        here += len(a) * len(b)
-    return links, likelihoods
+    inside: defaultdict[str, Counter] = defaultdict(Counter)
+    for sentence in sentences:
+        for word in sentence[1:]:
+            inside[word.lower()][word] += 1
+    usual = {word: _most_frequent(forms) for word, forms in inside.items()}
+    return [[usual.get(word.lower(), word) for word in each[:1]] + list(each[1:]) for each in sentences]
 
 
-def _numbered(sentences: Sequence[Sequence[str]], first: int) -> list[np.ndarray]:
-    ids: dict[str, int] = {}
-    return [np.array([ids.setdefault(word, len(ids) + first) for word in words], dtype=np.int64) for words in sentences]
-
-
-def grown(forward: set[tuple[int, int]], backward: set[tuple[int, int]]) -> set[tuple[int, int]]:
-    """Links (left, right) on which both directions agree, then their neighbours on which one insists."""
-    backward = {(i, j) for i, j in backward if j >= 0}
-    links, either = forward & backward, forward | backward
-    while True:
-        lefts, rights = {i for i, _ in links}, {j for _, j in links}
-        new = {
-            (i, j)
-            for i, j in either - links
-            if (i not in lefts or j not in rights)
-            and any((i + di, j + dj) in links for di in (-1, 0, 1) for dj in (-1, 0, 1))
-        }
-        if not new:
-            return links
-        links |= new
-
-
-def phrase_pairs(links: set[tuple[int, int]], length: int) -> Iterable[tuple[int, int, int, int]]:
-    """The spans ``(start, end, first, last)`` that are linked to one another and to nothing outside.
-
-    Args:
-        links: (left, right) word indices.
-        length: words of the left sentence.
-    """
-    for start in range(length):
-        for end in range(start + 1, min(start + LONGEST, length) + 1):
-            inside = [j for i, j in links if start <= i < end]
-            if not inside:
-                continue
-            first, last = min(inside), max(inside) + 1
-            if all(start <= i < end for i, j in links if first <= j < last):
-                yield start, end, first, last
+def _most_frequent(counts: Counter):
+    """Of equally frequent ones the first in the alphabet, so that the order of the pairs decides nothing."""
+    return min(counts, key=lambda each: (-counts[each], each))

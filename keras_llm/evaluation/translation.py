@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# BLEU compares words, so it must be said what a word is: a character in Chinese, in other languages the rules of 13a
-# (the WMT's). Scripts without spaces that have no rule here are compared by character as well.
-TOKENISERS = {"zh": "zh", "ja": "char", "ko": "char", "th": "char"}
-CHANCE = 1_000  # resamples of the bootstrap
-SEED = 12345  # sacrebleu's own, stated in its signature
+# BLEU compares words, so it must be said what a word is: a character in Chinese, in most languages what 13a (the rules
+# of the WMT) cuts. Where those would find whole sentences (Japanese, Thai), or words glued to their particles (Korean),
+# characters are compared: sacrebleu's own rules for them need further packages. "other" is cut by 13a.
+TOKENIZERS = {"zh": "zh", "ja": "char", "ko": "char", "th": "char"}
+RESAMPLES = 1_000  # of the bootstrap; their seed is sacrebleu's, and both stand in its signature
 
 
 @dataclass(frozen=True)
@@ -17,12 +17,13 @@ class TranslationReport:
     Attributes:
         pairs: how many.
         bleu: corpus BLEU, 0 to 100.
-        bleu_interval: 95% of the bootstrap's resamples lie within; None when not asked for.
-        bleu_signature: sacrebleu's line on tokeniser, case, smoothing and version; figures with other lines differ.
+        bleu_interval: where BLEU lies in 95% of resampled test parts; None when not asked for.
+        bleu_signature: sacrebleu's line on tokenizer, case, smoothing and version; scores compare if their lines agree.
         chrf: chrF2, F-score of character n-grams, 0 to 100.
         chrf_signature: the same for it.
         exact_match: share of translations equal to their reference, in [0, 1].
-        length_ratio: words of all translations over those of all references; below 1, BLEU takes its brevity penalty.
+        length_ratio: words of all translations over those of all references.
+        brevity_penalty: the factor in BLEU for a length ratio below 1, in [0, 1]; 1 when nothing is missing.
     """
 
     pairs: int
@@ -33,6 +34,7 @@ class TranslationReport:
     chrf_signature: str
     exact_match: float
     length_ratio: float
+    brevity_penalty: float
 
     def metrics(self, prefix: str) -> dict[str, float]:
         """``{"test_bleu": …, "test_chrf": …, "test_exact_match": …}`` for the prefix ``test``."""
@@ -74,31 +76,23 @@ def translation_report(
     """
     from sacrebleu.metrics import BLEU, CHRF
 
+    translations, references = list(translations), list(references)
     if not references or len(translations) != len(references):
         raise ValueError(f"needs a reference a translation, at least one; got {len(translations)}, {len(references)}.")
-    bleu, chrf = BLEU(tokenize=TOKENISERS.get(language.split("-")[0], "13a")), CHRF()
-    score = bleu.corpus_score(list(translations), [list(references)])
-    character_score = chrf.corpus_score(list(translations), [list(references)])
+    bleu = BLEU(tokenize=TOKENIZERS.get(language.lower().replace("_", "-").split("-")[0], "13a"))
+    chrf = CHRF()
+    score = bleu.corpus_score(translations, [references], n_bootstrap=RESAMPLES if intervals else 1)
+    character_score = chrf.corpus_score(translations, [references])
     equal = sum(a.strip() == b.strip() for a, b in zip(translations, references, strict=True))
     return TranslationReport(
         pairs=len(references),
         bleu=min(100.0, score.score),  # 100.00000000000004 otherwise
-        bleu_interval=_interval(bleu, translations, references) if intervals else None,
+        # sacrebleu prints mean and half width only inside of a line of text.
+        bleu_interval=(max(0.0, score._mean - score._ci), min(100.0, score._mean + score._ci)) if intervals else None,
         bleu_signature=str(bleu.get_signature()),
         chrf=character_score.score,
         chrf_signature=str(chrf.get_signature()),
         exact_match=equal / len(references),
         length_ratio=score.sys_len / max(1, score.ref_len),
+        brevity_penalty=score.bp,
     )
-
-
-def _interval(bleu, translations: Sequence[str], references: Sequence[str]) -> tuple[float, float]:
-    """The bootstrap: BLEU of resampled test parts, from each sentence's counts, which are made once."""
-    import numpy as np
-
-    counts = np.array(bleu._extract_corpus_statistics(list(translations), [list(references)]))  # (n, 2 + 2 · 4)
-    draw = np.random.default_rng(SEED)
-    rows = draw.integers(0, len(counts), (CHANCE, len(counts)))
-    scores = [bleu._compute_score_from_stats(counts[sample].sum(axis=0).tolist()).score for sample in rows]
-    low, high = np.quantile(scores, (0.025, 0.975))
-    return float(low), float(high)
