@@ -168,6 +168,10 @@ class EncoderBlock(layers.Layer):
     def compute_output_shape(self, x_shape: tuple, memory_shape: tuple | None = None) -> tuple:
         return x_shape
 
+    def compute_output_spec(self, *args, **kwargs):
+        # In a functional model Keras would ask compute_output_shape, which knows nothing of return_weights.
+        return keras.Operation.compute_output_spec(self, *args, **kwargs)
+
     def get_config(self) -> dict:
         return {**super().get_config(), **self.config}
 
