@@ -8,6 +8,7 @@ the functions work without a display and in threads, and no figure has to be clo
 first of them runs.
 """
 
+from keras_llm.plots.attention import plot_attention
 from keras_llm.plots.boundary import plane, plot_boundaries
 from keras_llm.plots.confusion import plot_confusion_matrix
 from keras_llm.plots.fonts import chinese_font, register_font
@@ -20,6 +21,7 @@ from keras_llm.plots.style import save
 __all__ = [
     "chinese_font",
     "plane",
+    "plot_attention",
     "plot_boundaries",
     "plot_comparison",
     "plot_confusion_matrix",
