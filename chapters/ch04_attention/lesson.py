@@ -78,15 +78,14 @@ class Preset:
     num_blocks: int = 1
     longest: int = 16  # symbols to reverse
     reverse_rows: int = 32_000
-    reverse_epochs: int = 2
-    longer: int = 4  # times as many epochs for a second LSTM; 0 for none
+    reversers: tuple[tuple[str, int], ...] = (("attention", 2), ("mean", 2), ("LSTM", 2), ("LSTM", 8))  # epochs of each
     days: tuple[int, int, int] = (29_312, 3_584, 3_629)  # training, validation and test part
     date_epochs: int = 4
-    encoders: tuple[str, ...] = ("attention", "mean", "LSTM")
+    readers: tuple[str, ...] = ("attention", "mean", "LSTM")
 
 
 SMOKE = {"draws": 100, "rows": 512, "small_epochs": 2, "width": 16, "longest": 6, "reverse_rows": 1_024}
-SMOKE |= {"reverse_epochs": 1, "longer": 0, "days": (640, 128, 96), "date_epochs": 1, "encoders": ("attention", "LSTM")}
+SMOKE |= {"reversers": (("attention", 1),), "days": (640, 128, 96), "date_epochs": 1, "readers": ("attention", "LSTM")}
 PRESETS = {
     "smoke": Preset(**SMOKE),
     "cpu": Preset(),
@@ -129,14 +128,19 @@ for name, matrix in (("X", X), ("Q = X W_Q", Q), ("K = X W_K", K), ("V = X W_V",
 
 
 # %%
+def softmax(scores: np.ndarray) -> np.ndarray:
+    """Each row positive, with the sum 1."""
+    # Whatever is subtracted from a whole row cancels, and without it e^score could overflow.
+    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
 def attention(query: np.ndarray, key: np.ndarray, value: np.ndarray, mask: np.ndarray | None = None):
     """softmax(QKᵀ/√d) V and the weights; query (…, T, d), key and value (…, S, d), mask (…, T, S)."""
     scores = query @ np.swapaxes(key, -1, -2) / np.sqrt(query.shape[-1])  # (…, T, S)
     if mask is not None:
         scores = np.where(mask, scores, -1e9)  # e^(−1e9) is 0: no weight
-    # A softmax does not mind what is subtracted from a whole row, and without it e^score could overflow.
-    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    weights = powers / powers.sum(axis=-1, keepdims=True)
+    weights = softmax(scores)
     return weights @ value, weights
 
 
@@ -160,33 +164,28 @@ print(f"\nlargest difference from keras_llm.layers.scaled_dot_product_attention:
 # %% [markdown]
 # ## 2. Why √d
 #
-# Let queries and keys be random, each number with mean 0 and variance 1, as they are when a training begins. A score
-# is a sum of d products, each of variance 1, so its variance is d, and scores lie √d apart. For d = 64 the best of 32
-# keys is some eight ahead of the middle, and e⁸ is about 3,000: the softmax gives nearly all weight to one key, before
+# Let queries and keys be random, each number with mean 0 and variance 1, about as they are when a training begins. A
+# score is a sum of d products, each of variance 1, so its variance is d and its standard deviation √d. For d = 64 that
+# is 8, and e⁸ is about 3,000: a key that is one deviation ahead gets 3,000 times the weight of the middle one, before
 # anything was learned. Divided by √d, scores have variance 1 at every width.
 #
-# And a softmax that is sure learns nothing: if score j moves, weight i moves by p_i·(1 if i = j else 0) − p_i·p_j,
-# which is 0 when each p is 0 or 1. The table has the size of that matrix of slopes (its Frobenius norm): its median,
-# because a few queries have two best keys, and between those the slope stays large.
+# And a softmax that is sure learns nothing: when score j moves, weight p_i moves by p_i(1 − p_i) if i = j, and by
+# −p_i·p_j if not. Both are 0 when each weight is 0 or 1. The last column is the size of all slopes together (the
+# Frobenius norm of their matrix), the median of the queries: where two keys are equally good, slopes stay large.
 
 # %%
 KEYS = 32
 widths, sizes = np.array([1, 4, 16, 64, 256, 1024]), {"without √d": [], "with √d": []}
 print(f"{'d':>6}{'':>14}{'variance of scores':>20}{'largest weight':>16}{'slope of the softmax':>22}")
 for d in widths:
-    query, key = draw.normal(size=(preset.draws, 1, d)), draw.normal(size=(preset.draws, KEYS, d))
+    query, key = draw.normal(size=(preset.draws, d)), draw.normal(size=(preset.draws, KEYS, d))
     for name, divisor in (("without √d", 1.0), ("with √d", np.sqrt(d))):
-        factor = np.sqrt(d) / divisor  # attention() always divides by √d
-        p = attention(query * factor, key, key)[1][:, 0]  # (draws, KEYS)
-        variance = np.var(np.einsum("nkd,nd->nk", key, query[:, 0]) / divisor)
+        scores = np.einsum("nd,nkd->nk", query, key) / divisor
+        p = softmax(scores)  # (draws, KEYS)
         slopes = p[:, :, None] * (np.eye(KEYS) - p[:, None, :])  # (draws, KEYS, KEYS)
         sizes[name].append(np.median(np.linalg.norm(slopes, axis=(1, 2))))
-        largest = p.max(axis=1).mean()
-        print(f"{d:>6}{name:>14}{variance:>20.2f}{largest:>16.2f}{sizes[name][-1]:>22.1e}")
-        if d == 64:
-            suffix = name.split()[0]
-            run.record(**{f"train_score_variance_{suffix}": variance, f"train_largest_weight_{suffix}": largest})
-            run.record(**{f"train_softmax_slope_{suffix}": sizes[name][-1]})
+        print(f"{d:>6}{name:>14}{scores.var():>20.2f}{p.max(axis=1).mean():>16.2f}{sizes[name][-1]:>22.1e}")
+    run.record(**{f"train_softmax_slope_{name.split()[0]}_{d}": each[-1] for name, each in sizes.items()})
 figure = plots.plot_power_laws(
     {name: (widths, np.array(values)) for name, values in sizes.items()},
     xlabel="d, numbers in a query",
@@ -195,8 +194,7 @@ figure = plots.plot_power_laws(
 )
 run.figure("divisor", figure)
 
-shifted = np.exp(1_000 + Q @ K.T / np.sqrt(2) - (1_000 + Q @ K.T / np.sqrt(2)).max(axis=1, keepdims=True))
-change = np.abs(shifted / shifted.sum(axis=1, keepdims=True) - weights).max()
+change = np.abs(softmax(1_000 + Q @ K.T / np.sqrt(2)) - weights).max()
 print(f"\n1,000 added to all scores of the three words changes their weights by {change:.1e}")
 
 # %% [markdown]
@@ -268,9 +266,7 @@ for heads in (1, 2):
     right = predict(model, ring_test[0], batch_size=500).argmax(-1) == ring_test[1]  # (n, T, 2)
     left, both = right[..., 0].mean(), right.all(axis=-1).mean()
     print(f"\nheads: {heads}, weights to learn: {model.count_params()}")
-    print(
-        f"  the left neighbour is right at {left:.1%}, the right one at {right[..., 1].mean():.1%}, both at {both:.1%}"
-    )
+    print(f"  left neighbour right at {left:.1%}, right neighbour at {right[..., 1].mean():.1%}, both at {both:.1%}")
     for head, row in enumerate(keras.Model(inputs, looks)(ring_test[0][:1]).numpy()[0, :, 3]):
         print(f"  position 3 looks at positions 0 to 7, head {head + 1}: {row}")
     run.record(**{f"test_neighbours_heads_{heads}": both})
@@ -346,7 +342,7 @@ layer, positions = layers.MultiHeadAttention(4), layers.SinusoidalPositions()
 layer(x)
 for name, before in (("without", lambda each: each), ("with", positions)):
     moved = np.abs(ops.convert_to_numpy(layer(before(x)))[:, order] - layer(before(x[:, order]))).max()
-    print(f"permuted words, permuted outputs, {name:>7} positions: largest difference {moved:.1e}")
+    print(f"outputs of permuted words, against permuted outputs, {name:>7} positions: differ by up to {moved:.1e}")
     run.record(**{f"train_permutation_error_{name}": moved})
 
 # %% [markdown]
@@ -359,11 +355,9 @@ for name, before in (("without", lambda each: each), ("with", positions)):
 # %%
 shown = 48
 table = layers.sinusoidal_positions(shown, 64)  # (positions, D)
-names = {"ylabel": "position", "xlabel": "position", "label": "dot product"}
+names = {"ylabel": "position", "xlabel": "position", "label": "dot product", "best": "max", "numbers": False}
 title = "Dot products of sinusoidal positions, D = 64"
-figure = plots.plot_heatmap(
-    table @ table.T, range(shown), range(shown), numbers=False, best="max", title=title, **names
-)
+figure = plots.plot_heatmap(table @ table.T, range(shown), range(shown), title=title, **names)
 run.figure("positions", figure)
 
 query, key = (np.tile(each, (shown, 1)).astype("float32") for each in draw.normal(size=(2, 1, 64)))
@@ -450,14 +444,12 @@ for length in (3, 10, 40):
 
 to_reverse, held_out = rows_to_reverse(preset.reverse_rows), rows_to_reverse(4_000)
 names = {"attention": "attention", "mean": "one vector, mean of the encoder", "LSTM": "one vector, LSTM"}
-trainings = {encoder.lower(): (encoder, names[encoder], preset.reverse_epochs) for encoder in preset.encoders}
-if preset.longer:
-    name = f"one vector, LSTM, {preset.longer} times the steps"
-    trainings["lstm_longer"] = ("LSTM", name, preset.longer * preset.reverse_epochs)
 by_length = {}
 print(f"\n{'share of symbols right, by symbols':<38}" + "".join(f"{n:>6}" for n in range(1, N + 1, 3)))
-for stage, (encoder, name, epochs) in trainings.items():
+for encoder, epochs in preset.reversers:
     keras.utils.set_random_seed(run.seed)
+    name = f"{names[encoder]}, {epochs} epochs"
+    stage = f"{encoder.lower()}_{epochs}"
     model, _ = reader(encoder, SYMBOLS + 1, N, N, SYMBOLS + 1)
     train_reader(f"reverse_{stage}", model, to_reverse[:2], epochs=epochs, verbose=0)
     written = predict(model, held_out[0], batch_size=500).argmax(-1)  # (n, N)
@@ -478,9 +470,9 @@ figure = plots.plot_comparison(
 run.figure("fixed_vector", figure)
 
 # %% [markdown]
-# One vector is enough for a few symbols. It has to be learned how to pack them and how to unpack them, at each place
-# anew; attention only has to learn where to look, once for all lengths. Four times the steps move the curve and do not
-# lift its end. It remains one vector, and texts get longer.
+# One vector is enough for a few symbols. The model must learn how to pack them and how to unpack them, each place anew;
+# with attention it only learns where to look, once for all lengths. Four times the steps make the LSTM's vector hold
+# about twice as many symbols. It remains one vector of fixed length, and texts get longer.
 #
 # ## 7. Dates
 #
@@ -534,7 +526,7 @@ for part, numbers in zip(("train", "validation", "test"), np.split(shuffled, [tr
 
 # %%
 exact = {}
-for encoder in preset.encoders:
+for encoder in preset.readers:
     print(f"\n--- {encoder}")
     keras.utils.set_random_seed(run.seed)
     model, looks = reader(encoder, len(characters), longest, 10, len(WRITTEN))
@@ -566,13 +558,12 @@ run.figure("dates", plots.plot_scores(scores, xlabel=xlabel, title="Reading date
 # %%
 test = texts["test"]
 weights = predict(date_looks, arrays["test"][0], batch_size=500)[:, 0]  # (n, 10, S)
-shown = [np.flatnonzero(forms["test"] == form)[:1] for form in list(DATE_FORMS)[2::3]]
-shown = np.concatenate(shown)  # a date of each of four forms
+shown = np.concatenate([np.flatnonzero(forms["test"] == form)[:1] for form in list(DATE_FORMS)[2::3]])  # four forms
 run.use_font_for([test[i] for i in shown])
 figure = plots.plot_attention(
-    {f"{test[i]} → {answers[i]}": weights[i, :, : len(test[i])] for i in shown},
-    [answers[i] for i in shown],
-    [test[i] for i in shown],
+    {f"{test[i]} → {answers[i]}": (weights[i, :, : len(test[i])], answers[i], test[i]) for i in shown},
+    ylabel="written",
+    xlabel="read",
     title="Where the reader of dates looks for each character that it writes",
 )
 run.figure("attention", figure)
@@ -583,14 +574,11 @@ for i in np.flatnonzero(np.char.endswith(forms["test"], "2014")):  # texts that 
     share["year"].append(end[:4].mean())
     share["rest"].append(end[[5, 6, 8, 9]].mean())
 padding = max(weights[i, :, len(text) :].max(initial=0) for i, text in enumerate(test))
+share = {name: np.mean(values) for name, values in share.items()}
 print("In texts that end in a year of four digits, its four characters get")
-print(
-    "  {:.1%} of the weight when the year is written, {:.1%} when month and day are".format(
-        *map(np.mean, share.values())
-    )
-)
+print(f"  {share['year']:.1%} of the weight when the year is written, {share['rest']:.1%} when month and day are")
 print(f"largest weight on a place of padding: {padding:.1e}")
-run.record(test_weight_on_year_for_year=np.mean(share["year"]), test_weight_on_year_for_rest=np.mean(share["rest"]))
+run.record(test_weight_on_year_for_year=share["year"], test_weight_on_year_for_rest=share["rest"])
 
 # %% [markdown]
 # ### What it gets wrong
@@ -638,10 +626,10 @@ run.finish()
 #    why these? What can the row-reversing model still get right?
 # 4. **Off by one.** Write a causal mask with `>` in place of `>=`, so that no position sees itself, and use it in
 #    section 4 (`attention_mask`). What do the weights of the first position look like, and why are they no NaN?
-# 5. **A larger vector.** How many symbols does the LSTM's one vector hold with twice the width, and with four times the
-#    steps? Plot the symbols held against either.
+# 5. **A larger vector.** How many symbols does the LSTM's one vector hold when it is twice, and four times as wide? How
+#    wide would it have to be for a page?
 # 6. **More heads.** Give the cross-attention four heads. Is the exact match higher? Is the map of each head as easy to
 #    read? What does that say about maps of large models?
-# 7. **A thirteenth form.** Add "3/5/2014", day first, and run section 7. What does the lesson say? Add "2014-05-03"
-#    instead: how many epochs until it is copied without mistakes?
+# 7. **A thirteenth form.** Give section 7 the forms `DATE_FORMS | {"3/5/2014": "{d}/{m}/{y}"}`, day first. What does
+#    the lesson say? Add "2014-05-03" instead: how many epochs until it is copied without mistakes?
 # 8. **The price.** Time a `MultiHeadAttention` for T = 128, 256, … 4,096. From where on does the time grow with T²?
