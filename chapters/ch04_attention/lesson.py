@@ -85,7 +85,7 @@ class Preset:
 
 
 SMOKE = {"draws": 100, "rows": 512, "small_epochs": 2, "width": 16, "longest": 6, "reverse_rows": 1_024}
-SMOKE |= {"reversers": (("attention", 1),), "days": (640, 128, 96), "date_epochs": 1, "readers": ("attention", "LSTM")}
+SMOKE |= {"reversers": (("attention", 2),), "days": (640, 128, 96), "date_epochs": 1, "readers": ("attention", "LSTM")}
 PRESETS = {
     "smoke": Preset(**SMOKE),
     "cpu": Preset(),
@@ -376,8 +376,8 @@ run.record(train_rotary_spread=spread)
 # D3 says that the encoder makes a vector of fixed length. Look at the shape: the encoder of this section gives a vector
 # for each symbol, and twice as many for a text twice as long.
 #
-# Then the claim is measured. Three models write a row of random symbols backwards. They differ in one thing, the
-# **memory** that their last half may look at:
+# Then the claim is measured. Three models write a row of random symbols backwards. They differ in the **memory** that
+# their last half may look at:
 #
 # * *attention*: what the encoder made of each symbol, (B, S, D);
 # * *mean*: the mean of these vectors, (B, 1, D): the same encoder, and one vector of fixed length;
