@@ -74,7 +74,7 @@ class Preset:
     draws: int = 2_000  # queries for each width in section 2
     rows: int = 4_000  # sequences of the small trainings in sections 3 and 4
     small_epochs: int = 10
-    width: int = 64  # D of the models that reverse and that read dates
+    width: int = 48  # D of the models that reverse and that read dates
     num_blocks: int = 1
     longest: int = 16  # symbols to reverse
     reverse_rows: int = 32_000
@@ -185,7 +185,7 @@ for d in widths:
         slopes = p[:, :, None] * (np.eye(KEYS) - p[:, None, :])  # (draws, KEYS, KEYS)
         sizes[name].append(np.median(np.linalg.norm(slopes, axis=(1, 2))))
         print(f"{d:>6}{name:>14}{scores.var():>20.2f}{p.max(axis=1).mean():>16.2f}{sizes[name][-1]:>22.1e}")
-    run.record(**{f"train_softmax_slope_{name.split()[0]}_{d}": each[-1] for name, each in sizes.items()})
+run.record(train_softmax_slope_without=sizes["without √d"][-1], train_softmax_slope_with=sizes["with √d"][-1])
 figure = plots.plot_power_laws(
     {name: (widths, np.array(values)) for name, values in sizes.items()},
     xlabel="d, numbers in a query",
