@@ -619,13 +619,12 @@ run.finish()
 #
 # 1. **With a pencil.** Change W_Q in section 1 so that "pizza" gives more than 0.9 of its weight to "love", and change
 #    nothing else.
-# 2. **No √d in training.** Give the cross-attention of `reader` queries that are √d times as large
-#    (`questions * preset.width**0.5`). What does it do to the validation loss after each epoch? And if the layer norm
-#    comes after, why is that no way out?
+# 2. **No √d in training.** Take the divisor out of the cross-attention of `reader`: give it questions that are √d times
+#    as large (`questions * preset.width**0.5`). What does it do to the validation loss of each epoch, and to the map?
 # 3. **No positions.** Leave `SinusoidalPositions` out of `reader`. Which of the twelve forms does it still read, and
 #    why these? What can the row-reversing model still get right?
-# 4. **Off by one.** Write a causal mask with `>` in place of `>=`, so that no position sees itself, and use it in
-#    section 4 (`attention_mask`). What do the weights of the first position look like, and why are they no NaN?
+# 4. **Off by one.** Write a causal mask with `>` in place of `>=`, so that no position sees itself, and give it to
+#    `attention` with the three words. What do the weights of the first word look like, and why are they no NaN?
 # 5. **A larger vector.** How many symbols does the LSTM's one vector hold when it is twice, and four times as wide? How
 #    wide would it have to be for a page?
 # 6. **More heads.** Give the cross-attention four heads. Is the exact match higher? Is the map of each head as easy to
