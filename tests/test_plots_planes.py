@@ -32,6 +32,14 @@ def test_a_heat_map_writes_each_number_and_frames_the_best(best, place) -> None:
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("learning rate", "batch size")
 
 
+def test_a_fine_heat_map_has_no_numbers_and_fewer_names() -> None:
+    figure = plot_heatmap(np.eye(48), range(48), range(48), numbers=False, **NAMES)
+    axes = figure.axes[0]
+    assert not axes.texts and not axes.patches
+    assert [label.get_text() for label in axes.get_xticklabels()] == [str(i) for i in range(0, 48, 4)]
+    assert axes.get_yticks().tolist() == list(range(0, 48, 4))
+
+
 def test_a_heat_map_of_nothing_finite_has_no_frame() -> None:
     figure = plot_heatmap([[np.nan, np.inf]], [1], [1, 2], **NAMES)
     assert not figure.axes[0].patches

@@ -25,6 +25,7 @@ def plot_heatmap(
     xlabel: str,
     label: str,
     best: str = "min",
+    numbers: bool = True,
     title: str | None = None,
 ) -> Figure:
     """A grid of numbers, the best one framed.
@@ -37,6 +38,8 @@ def plot_heatmap(
         xlabel: what the columns are.
         label: what the numbers are, with their unit.
         best: "min" or "max": which number is framed and has the darkest cell.
+        numbers: write each number into its cell; False for a grid too fine for it: then only the colours tell, nothing
+            is framed, and not every row and column is named.
         title: above the grid.
 
     Raises:
@@ -57,16 +60,20 @@ def plot_heatmap(
         raise ValueError(f"best={best!r}: give 'min' or 'max'.")
     finite = np.isfinite(values)
 
-    figure = Figure(figsize=(2.6 + 0.95 * len(columns), 1.8 + 0.6 * len(rows)))
+    size = (2.6 + 0.95 * len(columns), 1.8 + 0.6 * len(rows)) if numbers else (6.6, 5.6)
+    figure = Figure(figsize=size)
     axes = figure.subplots()
     image = axes.imshow(np.where(finite, values, np.nan), cmap="Blues_r" if best == "min" else "Blues", aspect="auto")
     figure.colorbar(image, ax=axes, label=legible(label)).outline.set_visible(False)
-    axes.set_xticks(range(len(columns)), [legible(str(name)) for name in columns])
-    axes.set_yticks(range(len(rows)), [legible(str(name)) for name in rows])
+    for names, set_ticks in ((columns, axes.set_xticks), (rows, axes.set_yticks)):
+        named = range(0, len(names), 1 if numbers else max(1, len(names) // 12))
+        set_ticks(named, [legible(str(names[i])) for i in named])
     axes.set(xlabel=legible(xlabel), ylabel=legible(ylabel))
     axes.tick_params(length=0)
     axes.grid(visible=False)
     axes.spines[:].set_visible(True)
+    if not numbers:
+        return finish(figure, title)
     for (row, column), value in np.ndenumerate(values):
         shown = f"{value:.3f}" if finite[row, column] else "not\nfinite"
         colour = readable_on(image.cmap(image.norm(value))) if finite[row, column] else "black"
