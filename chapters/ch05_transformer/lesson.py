@@ -82,7 +82,7 @@ class Preset:
     num_layers: int = 3
     dropout: float = 0.2
     boundaries: tuple[int, ...] = (8, 16, 32, 80)  # of the length buckets; longer sentences lose their end
-    tokens_per_batch: int = 2048
+    tokens_per_batch: int = 1024
     most_tokens: int = 4_000_000  # of the targets, padding included, in the whole training: minutes on two cores
     most_tokens_of_yours: int = 9_000_000  # the same for --data: one training, so it may take longer
     most_epochs: int = 30
