@@ -17,6 +17,8 @@ CHAPTER = "ch03_lstm_classifier"
 OWN = ("--data", "reviews.csv", "--output", "runs/mine")  # as the README has it
 TEXT_CHAPTER = "ch02_text_to_tensors"
 OWN_TEXT = ("--data", "novel.txt")  # the same
+PAIR_CHAPTER = "ch05_transformer"
+OWN_PAIRS = ("--data", "pairs.tsv", "--output", "runs/pairs")  # the same
 OFFLINE = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple"}  # nobody listens there
 ONLINE = {name: os.environ.get(name) for name in ("KERAS_LLM_HOME", *OFFLINE)}
 WORDS = {
@@ -93,6 +95,26 @@ def write_novel(path: Path, paragraphs: int = 150) -> Path:
     draw = random.Random(0)
     text = ("".join(draw.choice(SENTENCES).format(draw.randrange(1000)) for _ in range(5)) for _ in range(paragraphs))
     path.write_text("\n\n".join(text) + "\n", encoding="utf-8")
+    return path
+
+
+NOUNS = {"light": "lampo", "door": "pordo", "house": "domo", "cat": "kato", "dog": "hundo", "tree": "arbo"}
+ADJECTIVES = {"red": "ruĝa", "small": "eta", "old": "malnova", "good": "bona", "new": "nova"}
+VERBS = {"sees": "vidas", "wants": "volas", "opens": "malfermas"}
+
+
+def write_pairs(path: Path) -> Path:
+    """450 English sentences of made-up sense with their translation, in which nouns come before adjectives."""
+    lines = [
+        f"the {adjective} {noun} {verb} {{name}}\tla {NOUNS[noun]} {ADJECTIVES[adjective]} {VERBS[verb]} {{name}}"
+        for noun in NOUNS
+        for adjective in ADJECTIVES
+        for verb in VERBS
+    ]
+    lines += [line.replace("{name}", "me").replace("la ", "tiu ") for line in lines]
+    lines += [f"{a} and {b}\t{NOUNS[a]} kaj {NOUNS[b]}" for a in NOUNS for b in NOUNS]
+    lines += [f"is {a} {b}\tĉu {ADJECTIVES[a]} {NOUNS[b]}" for a in ADJECTIVES for b in NOUNS]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 
 

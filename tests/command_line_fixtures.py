@@ -8,7 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import CHAPTER, OFFLINE, OWN, OWN_TEXT, TEXT_CHAPTER, Answer, shell, write_novel, write_reviews
+from tests.command_line import (
+    CHAPTER,
+    OFFLINE,
+    OWN,
+    OWN_PAIRS,
+    OWN_TEXT,
+    PAIR_CHAPTER,
+    TEXT_CHAPTER,
+    Answer,
+    shell,
+    write_novel,
+    write_pairs,
+    write_reviews,
+)
 
 
 @pytest.fixture
@@ -74,3 +87,14 @@ def novel_run(tmp_path_factory) -> Path:
     answer = shell(command, folder, home=folder / "home")
     assert answer.code == 0, answer.err
     return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def pairs_run(tmp_path_factory) -> Path:
+    """A smoke run on made-up pairs, without network and with an empty cache."""
+    folder = tmp_path_factory.mktemp("pairs")
+    write_pairs(folder / "pairs.tsv")
+    command = ["keras-llm", "run", PAIR_CHAPTER, *OWN_PAIRS, "--preset", "smoke"]
+    answer = shell(command, folder, home=folder / "home")
+    assert answer.code == 0, answer.err
+    return folder / OWN_PAIRS[-1]

@@ -104,7 +104,7 @@ class TestSmokeRun:
     def test_the_folder_holds_what_the_readme_says_and_no_leftovers(self, finished_run, chapter) -> None:
         names = {path.name for path in finished_run(chapter).iterdir() if path.suffix != ".png"}
         needed = {"metrics.json", "history.csv", "log.jsonl", "model.keras", "run.json"}
-        assert needed <= names <= needed | {"tokenizer.json", "classifier.json"} | SERIALISED
+        assert needed <= names <= needed | {"tokenizer.json", "classifier.json", "translator.json"} | SERIALISED
         assert not (finished_run(chapter) / "interrupted.png").exists()
 
     def test_run_json(self, finished_run, chapter) -> None:

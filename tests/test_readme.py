@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from keras_llm import book
-from tests.command_line import CHAPTER, OWN, OWN_TEXT, ROOT, TEXT_CHAPTER, go_online
+from tests.command_line import CHAPTER, OWN, OWN_PAIRS, OWN_TEXT, PAIR_CHAPTER, ROOT, TEXT_CHAPTER, go_online
 
 pytest_plugins = ["tests.command_line_fixtures"]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -55,6 +55,14 @@ def test_each_command_works(request, monkeypatch, command) -> None:
         assert (request.getfixturevalue("own_run") / "run.json").exists()
     elif words == ["keras-llm", "run", TEXT_CHAPTER, *OWN_TEXT]:
         assert (request.getfixturevalue("novel_run") / "run.json").exists()
+    elif words == ["keras-llm", "run", PAIR_CHAPTER, *OWN_PAIRS]:
+        assert (request.getfixturevalue("pairs_run") / "run.json").exists()
+    elif words[:2] == ["keras-llm", "translate"]:
+        call = request.getfixturevalue("cli")
+        shutil.copytree(request.getfixturevalue("pairs_run"), "runs/pairs")
+        answer = call(*words[1:])
+        assert answer.code == 0, answer.err
+        assert answer.out.strip()
     elif words[:2] == ["keras-llm", "predict"]:
         answer = request.getfixturevalue("mine")(*words[1:])
         assert answer.code == 0, answer.err
@@ -129,7 +137,7 @@ def test_the_table_of_chapters_agrees_with_the_record(chapter) -> None:
     if record is None:
         pytest.skip("no recorded run yet")
     assert float(re.search(r"[\d.]+", minutes).group()) == pytest.approx(record["minutes"], abs=0.5)
-    numbers = re.findall(r"\d\.\d+", measured)
+    numbers = re.findall(r"\d+\.\d+", measured)
     headline = record["figures"][record["headline"]]
     assert float(numbers[0]) in {_rounded(headline[kind], numbers[0]) for kind in ("value", "mean")}
     for number in numbers:
