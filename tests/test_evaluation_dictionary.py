@@ -61,6 +61,13 @@ def test_unknown_words_are_copied_as_they_are_written(baseline) -> None:
     assert baseline.translate(["", "   "]) == ["", ""]
 
 
+def test_a_word_that_never_stood_alone_takes_its_most_probable_translation() -> None:
+    # "ice" and "cream" share one word, so that no phrase lets either stand alone.
+    baseline = DictionaryBaseline("xx").fit(["ice cream", "ice cream", "dog"], ["gelu", "gelu", "wuf"])
+    assert baseline.phrases["ice", "cream"] == ("gelu",)
+    assert baseline.translate(["cream"]) == ["gelu"]
+
+
 def test_the_order_of_the_pairs_and_the_run_decide_nothing(baseline) -> None:
     sources, targets = invented(400, seed=0)
     again = DictionaryBaseline("xx").fit(sources[::-1], targets[::-1])
