@@ -32,3 +32,18 @@ class Batches(keras.callbacks.Callback):
 def assert_same_weights(left: keras.Model, right: keras.Model) -> None:
     for a, b in zip(left.get_weights(), right.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def reversals(count: int, seed: int, vocabulary_size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A language whose translation is the sentence from its end: source, target and labels, ``(count, 6)`` each.
+
+    The ids 0, 1 and 2 are padding, start and end.
+    """
+    draw = np.random.default_rng(seed)
+    source, target, labels = (np.zeros((count, 6), "int32") for _ in range(3))
+    for row in range(count):
+        words = draw.integers(3, vocabulary_size, draw.integers(2, 6))
+        source[row, : len(words) + 1] = [*words, 2]
+        target[row, : len(words) + 1] = [1, *words[::-1]]
+        labels[row, : len(words) + 1] = [*words[::-1], 2]
+    return source, target, labels
