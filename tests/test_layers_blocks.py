@@ -165,7 +165,7 @@ def test_a_sequence_without_any_real_place_gives_numbers(kind) -> None:
 def test_keras_masks_reach_every_block_of_a_model() -> None:
     """The vector of the padding token may be anything, in a Sequential and in a functional model."""
     embedding = keras.layers.Embedding(20, D, mask_zero=True)
-    encoder, decoder = EncoderBlock(H, WIDE), DecoderBlock(H, WIDE)
+    encoder, decoder = EncoderBlock(H, WIDE, pre_norm=False), DecoderBlock(H, WIDE)
     sequential = keras.Sequential(
         [keras.Input((T,)), embedding, SinusoidalPositions(), encoder, keras.layers.GlobalAveragePooling1D()]
     )

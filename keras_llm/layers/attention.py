@@ -131,13 +131,13 @@ class MultiHeadAttention(layers.Layer):
             query, key, value = self.project(x, "query", "key", "value")  # (B, H, T, d) each
             if self.rotary:
                 query, key = rotate(query), rotate(key)
+            # Keras fills in memory_mask by itself, and mask only where x is the one tensor of the call.
             memory_mask = padding_mask_of(x) if mask is None else mask
         elif self.rotary:
             raise ValueError("rotary=True is for self-attention: a memory's positions are not those of the queries.")
         else:
             (query,) = self.project(x, "query")  # (B, H, T, d)
             key, value = self.project(memory, "key", "value")  # (B, H, S, d) each
-            memory_mask = padding_mask_of(memory) if memory_mask is None else memory_mask
         causal = causal_mask(ops.shape(query)[2], ops.shape(key)[2]) if use_causal_mask else None  # (T, S)
         see = allowed(memory_mask, attention_mask, causal)  # like (B, H, T, S), or 1 where all are alike
         outputs, weights = self.attend(query, key, value, see, training)

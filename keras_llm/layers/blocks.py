@@ -8,7 +8,7 @@ from keras import layers, ops
 
 from keras_llm.layers.attention import MultiHeadAttention
 from keras_llm.layers.dropout import Dropout
-from keras_llm.layers.masks import allowed, padding_mask_of
+from keras_llm.layers.masks import allowed
 
 
 @keras.saving.register_keras_serializable(package="keras_llm")
@@ -140,7 +140,7 @@ class EncoderBlock(layers.Layer):
             layer.build(x_shape)
 
     def call(self, x, mask=None, use_causal_mask: bool = False, training: bool = False):
-        mask = padding_mask_of(x) if mask is None else mask
+        # A mask that Keras has hung on x comes through the norm to the attention, which takes it from there.
         options = {"use_causal_mask": use_causal_mask, "training": training}
         y = self.self_attention(self.enter(x, self.self_norm), mask=mask, **options)
         x = self.leave(x, y, self.self_norm, training)
@@ -211,8 +211,6 @@ class DecoderBlock(EncoderBlock):
         self.cross_attention.build(x_shape, memory_shape)
 
     def call(self, x, memory, mask=None, memory_mask=None, training: bool = False, return_weights: bool = False):
-        mask = padding_mask_of(x) if mask is None else mask
-        memory_mask = padding_mask_of(memory) if memory_mask is None else memory_mask
         y = self.self_attention(self.enter(x, self.self_norm), mask=mask, use_causal_mask=True, training=training)
         x = self.leave(x, y, self.self_norm, training)
         y, weights = self.cross_attention(
