@@ -347,10 +347,10 @@ for name, before in (("without", lambda each: each), ("with", positions)):
 
 # %% [markdown]
 # The dot product of two such vectors tells how far apart they are: it is Σ cos(distance · speed), the same for 3 and 8
-# as for 43 and 48, and it falls off on either side. So "look a little to the left" is something that W_Q and W_K can
-# express. But the score of two *words* has more terms, word times position, and they depend on the place. **Rotary**
-# positions turn queries and keys by an angle that grows with the position instead. Then the whole score of two words
-# depends on their distance alone.
+# as for 43 and 48, and it falls off, in waves, on either side. So "look a little to the left" is something that W_Q and
+# W_K can express. But the score of two *words* has more terms, word times position, and they depend on the place.
+# **Rotary** positions turn queries and keys by an angle that grows with the position instead. Then the whole score of
+# two words depends on their distance alone.
 
 # %%
 shown = 48
@@ -443,7 +443,7 @@ for length in (3, 10, 40):
     print(f"encoder block, a text of {length:>2} tokens: {tuple(shape)}, {np.prod(shape):>3} numbers")
 
 to_reverse, held_out = rows_to_reverse(preset.reverse_rows), rows_to_reverse(4_000)
-names = {"attention": "attention", "mean": "one vector, mean of the encoder", "LSTM": "one vector, LSTM"}
+names = {"attention": "attention", "mean": "one vector, a mean", "LSTM": "one vector, LSTM"}
 by_length = {}
 print(f"\n{'share of symbols right, by symbols':<38}" + "".join(f"{n:>6}" for n in range(1, N + 1, 3)))
 for encoder, epochs in preset.reversers:
@@ -520,9 +520,9 @@ for part, numbers in zip(("train", "validation", "test"), np.split(shuffled, [tr
     print(f"{part:>10}: {len(numbers):,} texts, such as {texts[part][0]!r} for {days[numbers[0]].isoformat()}")
 
 # %% [markdown]
-# The models of section 6, with the same number of steps. The LSTM's one vector is the baseline, and not a bad one: a
-# date among 36,525 is 15 bits, less than the 16 of four symbols in section 6, whatever the form that it is written in.
-# A model that packs one vector must learn to do so in twelve ways; look where its mistakes are.
+# The models of section 6, with the same number of steps. The LSTM's one vector is the baseline, and a good one here: a
+# date among 36,525 is 15 bits, no more than four symbols of section 6, however long it is written. So nearly all of it
+# fits, and what attention adds is small. Look at the forms where it does: digits only, with nothing between them.
 
 # %%
 exact = {}
@@ -552,8 +552,10 @@ run.figure("dates", plots.plot_scores(scores, xlabel=xlabel, title="Reading date
 # %% [markdown]
 # ### Where it looks
 #
-# One row for each character of the answer: from which places its vector was taken. (Each of these vectors has itself
-# looked around in the encoder block. A map says where the answer was fetched, not all that it was made of.)
+# One row for each character of the answer: from which places its vector was taken. Three things to find: the century is
+# fetched where the decade stands, which is all that a year of two digits tells; where a day or month has one digit, its
+# 0 is fetched from the character *behind* it; and the hyphens, always the same, are fetched from anywhere. (Each vector
+# has itself looked around in the encoder block. A map says where an answer was fetched, not all that it was made of.)
 
 # %%
 test = texts["test"]
