@@ -483,7 +483,7 @@ run.figure("fixed_vector", figure)
 # %%
 days = [date(1950, 1, 1) + timedelta(days=number) for number in range(36_525)]
 for form in DATE_FORMS:
-    print(f"{form:<24}{write_date(date(2014, 5, 23), form)}")
+    print(f"{form:<24}{write_date(date(2014, 5, 23), form, DATE_FORMS)}")
 meanings = read_dates(days, DATE_FORMS)  # text to day; it stops where a text would mean two days
 longest = max(map(len, meanings))
 print(f"{len(meanings):,} texts for {len(days):,} days, each with one meaning; the longest has {longest} characters")
@@ -514,7 +514,7 @@ forms, texts, arrays = {}, {}, {}
 for part, numbers in zip(("train", "validation", "test"), np.split(shuffled, [train, train + validation]), strict=True):
     numbers = np.repeat(numbers, 2 if part == "train" else 1)
     forms[part] = draw.choice(list(DATE_FORMS), size=len(numbers))
-    texts[part] = [write_date(days[i], form) for i, form in zip(numbers, forms[part], strict=True)]
+    texts[part] = [write_date(days[i], form, DATE_FORMS) for i, form in zip(numbers, forms[part], strict=True)]
     answers = [[WRITTEN.index(character) for character in days[i].isoformat()] for i in numbers]
     arrays[part] = token_ids(texts[part]), np.array(answers)
     print(f"{part:>10}: {len(numbers):,} texts, such as {texts[part][0]!r} for {days[numbers[0]].isoformat()}")
@@ -631,6 +631,6 @@ run.finish()
 #    wide would it have to be for a page?
 # 6. **More heads.** Give the cross-attention four heads. Is the exact match higher? Is the map of each head as easy to
 #    read? What does that say about maps of large models?
-# 7. **A thirteenth form.** Give section 7 the forms `DATE_FORMS | {"3/5/2014": "{d}/{m}/{y}"}`, day first. What does
-#    the lesson say? Add "2014-05-03" instead: how many epochs until it is copied without mistakes?
+# 7. **A thirteenth form.** Begin section 7 with `DATE_FORMS = DATE_FORMS | {"3/5/2014": "{d}/{m}/{y}"}`, day first.
+#    What does the lesson say? Add "2014-05-03", `"{day:%Y-%m-%d}"`, instead: is it copied without mistakes?
 # 8. **The price.** Time a `MultiHeadAttention` for T = 128, 256, … 4,096. From where on does the time grow with T²?
