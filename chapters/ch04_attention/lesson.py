@@ -554,7 +554,7 @@ run.figure("dates", plots.plot_scores(scores, xlabel=xlabel, title="Reading date
 #
 # One row for each character of the answer: from which places its vector was taken. Three things to find: the century is
 # fetched where the decade stands, which is all that a year of two digits tells; where a day or month has one digit, its
-# 0 is fetched from the character *behind* it; and the hyphens, always the same, are fetched from anywhere. (Each vector
+# 0 is fetched from a character *beside* it; and the hyphens, always the same, are fetched from anywhere. (Each vector
 # has itself looked around in the encoder block. A map says where an answer was fetched, not all that it was made of.)
 
 # %%
