@@ -347,10 +347,10 @@ for name, before in (("without", lambda each: each), ("with", positions)):
 
 # %% [markdown]
 # The dot product of two such vectors tells how far apart they are: it is Σ cos(distance · speed), the same for 3 and 8
-# as for 43 and 48, and it falls off on either side. So "look a little to the left" is something that W_Q and W_K can
-# express. But the score of two *words* has more terms, word times position, and they depend on the place. **Rotary**
-# positions turn queries and keys by an angle that grows with the position instead. Then the whole score of two words
-# depends on their distance alone.
+# as for 43 and 48, and it falls off, in waves, on either side. So "look a little to the left" is something that W_Q and
+# W_K can express. But the score of two *words* has more terms, word times position, and they depend on the place.
+# **Rotary** positions turn queries and keys by an angle that grows with the position instead. Then the whole score of
+# two words depends on their distance alone.
 
 # %%
 shown = 48
@@ -443,7 +443,7 @@ for length in (3, 10, 40):
     print(f"encoder block, a text of {length:>2} tokens: {tuple(shape)}, {np.prod(shape):>3} numbers")
 
 to_reverse, held_out = rows_to_reverse(preset.reverse_rows), rows_to_reverse(4_000)
-names = {"attention": "attention", "mean": "one vector, mean of the encoder", "LSTM": "one vector, LSTM"}
+names = {"attention": "attention", "mean": "one vector, a mean", "LSTM": "one vector, LSTM"}
 by_length = {}
 print(f"\n{'share of symbols right, by symbols':<38}" + "".join(f"{n:>6}" for n in range(1, N + 1, 3)))
 for encoder, epochs in preset.reversers:
@@ -483,7 +483,7 @@ run.figure("fixed_vector", figure)
 # %%
 days = [date(1950, 1, 1) + timedelta(days=number) for number in range(36_525)]
 for form in DATE_FORMS:
-    print(f"{form:<24}{write_date(date(2014, 5, 23), form)}")
+    print(f"{form:<24}{write_date(date(2014, 5, 23), form, DATE_FORMS)}")
 meanings = read_dates(days, DATE_FORMS)  # text to day; it stops where a text would mean two days
 longest = max(map(len, meanings))
 print(f"{len(meanings):,} texts for {len(days):,} days, each with one meaning; the longest has {longest} characters")
@@ -514,15 +514,15 @@ forms, texts, arrays = {}, {}, {}
 for part, numbers in zip(("train", "validation", "test"), np.split(shuffled, [train, train + validation]), strict=True):
     numbers = np.repeat(numbers, 2 if part == "train" else 1)
     forms[part] = draw.choice(list(DATE_FORMS), size=len(numbers))
-    texts[part] = [write_date(days[i], form) for i, form in zip(numbers, forms[part], strict=True)]
+    texts[part] = [write_date(days[i], form, DATE_FORMS) for i, form in zip(numbers, forms[part], strict=True)]
     answers = [[WRITTEN.index(character) for character in days[i].isoformat()] for i in numbers]
     arrays[part] = token_ids(texts[part]), np.array(answers)
     print(f"{part:>10}: {len(numbers):,} texts, such as {texts[part][0]!r} for {days[numbers[0]].isoformat()}")
 
 # %% [markdown]
-# The models of section 6, with the same number of steps. The LSTM's one vector is the baseline, and not a bad one: a
-# date among 36,525 is 15 bits, less than the 16 of four symbols in section 6, whatever the form that it is written in.
-# A model that packs one vector must learn to do so in twelve ways; look where its mistakes are.
+# The models of section 6, with the same number of steps. The LSTM's one vector is the baseline, and a good one here: a
+# date among 36,525 is 15 bits, no more than four symbols of section 6, however long it is written. So nearly all of it
+# fits, and what attention adds is small. Look at the forms where it does: digits only, with nothing between them.
 
 # %%
 exact = {}
@@ -552,8 +552,10 @@ run.figure("dates", plots.plot_scores(scores, xlabel=xlabel, title="Reading date
 # %% [markdown]
 # ### Where it looks
 #
-# One row for each character of the answer: from which places its vector was taken. (Each of these vectors has itself
-# looked around in the encoder block. A map says where the answer was fetched, not all that it was made of.)
+# One row for each character of the answer: from which places its vector was taken. Three things to find: the century is
+# fetched where the decade stands, which is all that a year of two digits tells; where a day or month has one digit, its
+# 0 is fetched from a character *beside* it; and the hyphens, always the same, are fetched from anywhere. (Each vector
+# has itself looked around in the encoder block. A map says where an answer was fetched, not all that it was made of.)
 
 # %%
 test = texts["test"]
@@ -629,6 +631,6 @@ run.finish()
 #    wide would it have to be for a page?
 # 6. **More heads.** Give the cross-attention four heads. Is the exact match higher? Is the map of each head as easy to
 #    read? What does that say about maps of large models?
-# 7. **A thirteenth form.** Give section 7 the forms `DATE_FORMS | {"3/5/2014": "{d}/{m}/{y}"}`, day first. What does
-#    the lesson say? Add "2014-05-03" instead: how many epochs until it is copied without mistakes?
+# 7. **A thirteenth form.** Begin section 7 with `DATE_FORMS = DATE_FORMS | {"3/5/2014": "{d}/{m}/{y}"}`, day first.
+#    What does the lesson say? Add "2014-05-03", `"{day:%Y-%m-%d}"`, instead: is it copied without mistakes?
 # 8. **The price.** Time a `MultiHeadAttention` for T = 128, 256, … 4,096. From where on does the time grow with T²?
