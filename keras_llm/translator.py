@@ -57,11 +57,12 @@ class Translator(TextModel):
         Returns:
             One translation a source, in their order; an empty source has an empty one.
         """
+        sources = list(sources)
         ids, translations = self.source_ids(sources), [""] * len(sources)
         edges = [length for length in LENGTHS if length < self.longest] + [self.longest]
         bucket_of = np.searchsorted(edges, [len(row) for row in ids])
         for bucket, edge in enumerate(edges):
-            rows = [row for row in np.flatnonzero(bucket_of == bucket) if len(ids[row]) > 1]
+            rows = [row for row in np.flatnonzero(bucket_of == bucket) if sources[row].strip()]
             if not rows:
                 continue
             written = generate(

@@ -300,8 +300,7 @@ print(f"{waste:.0%} of the target's places are padding")
 # **Label smoothing** 0.1 keeps a tenth of the probability for the other tokens, so that the model does not grow too
 # sure of the one reference (its loss can then not reach 0). The **warm-up** raises the learning rate over the first
 # tenth of the updates, and half a cosine lets it fall. Dropout and the small size hold over-fitting down; there are few
-# pairs. Before the first update the loss must be near ln V, for a model that knows nothing guesses evenly: ln V, and
-# half of the variance of its random logits on top, which is 1.
+# pairs. Before the first update the loss must be near ln V, for a model that knows nothing guesses evenly.
 
 # %%
 keras.utils.set_random_seed(run.seed)

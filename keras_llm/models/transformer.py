@@ -65,9 +65,9 @@ class Transformer(keras.Model):
             "dropout": dropout,
             "pre_norm": pre_norm,
         }
-        # Vectors of length 1 on average: multiplied by √D they are as large as the positions; as last layer they give
-        # logits near 0, so that the first loss is ln V.
-        normal = initializers.RandomNormal(stddev=hidden_dim**-0.5)
+        # Small, since the same table gives the logits. With 1/√D, a common choice, the state of a place is so like its
+        # own token's vector that an untrained model is nearly sure to repeat it: a first loss far above ln V.
+        normal = initializers.RandomNormal(stddev=0.02)
         self.embedding = layers.Embedding(vocabulary_size, hidden_dim, normal, name="embedding")
         self.positions = SinusoidalPositions(name="positions")
         self.dropout = Dropout(dropout)
