@@ -1,4 +1,4 @@
 """A Transformer that translates
 
-Reproduces: D3 §2 to §5 (encoder, decoder, "I love eating pizza", the loss curve, translation); D2 (Transformer)
+Reproduces: D3 §2–5 (encoder, decoder, "I love eating pizza", the loss curve, translation); D2 (Transformer)
 """
