@@ -82,7 +82,7 @@ class Preset:
     num_layers: int = 3
     dropout: float = 0.2
     boundaries: tuple[int, ...] = (8, 16, 32, 80)  # of the length buckets; longer sentences lose their end
-    tokens_per_batch: int = 4096
+    tokens_per_batch: int = 2048
     most_tokens: int = 3_800_000  # of the targets, padding included, in the whole training: minutes on two cores
     most_tokens_of_yours: int = 9_000_000  # the same for --data: one training, so it may take longer
     most_epochs: int = 30
@@ -219,7 +219,7 @@ if not run.own_data:
     losses = history.history["loss"]
     print(f"{by_heart.model.count_params():,} parameters; loss {losses[0]:.2f} at first, {losses[-1]:.4f} at the end")
     run.record(train_loss_one_sentence=losses[-1])
-    figure = plots.plot_history(history, title=f"“{sentence}”, learned by heart (512 wide, 8 heads, 3 layers in cpu)")
+    figure = plots.plot_history(history, title=f"“{sentence}”, learned by heart")
     run.figure("one_sentence", figure)
     for source in (sentence, "I am enjoying a delicious pizza", "今天天气很好"):
         print(f"{source}  →  {by_heart.translate([source], num_beams=1)[0]}")
