@@ -109,8 +109,9 @@ def load_model(path: Path) -> keras.Model:
     Raises:
         InputError: when the file is missing, truncated, holds a Lambda layer, or a class that is not registered.
     """
-    # The classes of the course register themselves with Keras when they are imported.
-    import keras_llm.models  # noqa: F401
+    # The classes of the course, a model's layers and its loss, register themselves with Keras when they are imported.
+    import keras_llm.models
+    import keras_llm.training  # noqa: F401
 
     path = Path(path)
     if not path.is_file():

@@ -7,7 +7,7 @@ import pytest
 
 from keras_llm.translator import Translator
 from tests.command_line import PAIR_CHAPTER as CHAPTER
-from tests.command_line import about, files_below, write_pairs
+from tests.command_line import about, files_below, shell, write_pairs
 
 pytest_plugins = ["tests.command_line_fixtures"]
 
@@ -27,6 +27,13 @@ def test_the_translator_of_the_run_can_be_loaded(pairs_run) -> None:
     translations = translator.translate(["the old cat sees me", "", "das kenne ich nicht"], num_beams=2)
     assert len(translations) == 3 and translations[1] == ""
     assert Translator.is_finished(pairs_run)
+
+
+def test_a_new_process_translates(pairs_run) -> None:
+    answer = shell(["keras-llm", "translate", pairs_run.name, "the old cat sees me", "--beams", "2"], pairs_run.parent)
+    assert answer.code == 0, answer.err
+    assert answer.out.count("\n") == 1
+    assert shell(["keras-llm", "translate", pairs_run.name, " "], pairs_run.parent).code == 2
 
 
 @pytest.mark.parametrize(
