@@ -15,6 +15,7 @@ from keras_llm.runs import HISTORY_FIELDS, PRESETS
 pytest_plugins = ["tests.command_line_fixtures"]
 CHAPTERS = book.chapters()
 SERIALISED = {"shards"}  # a folder of chapter 2
+ONE_BATCH = {"one_sentence"}  # trainings of chapter 5 whose epochs are one batch long
 FIGURE = re.compile(r"(baseline_)?(train|validation|test)_[a-z0-9]+(_[a-z0-9]+)*")
 
 
@@ -117,7 +118,7 @@ class TestSmokeRun:
         assert about["stages"]
         for name, stage in about["stages"].items():
             assert stage["program"]["jit_compile"] is True, name
-            assert stage["program"]["steps_per_program"] > 1, name
+            assert stage["program"]["steps_per_program"] > 1 or name in ONE_BATCH, name
 
     def test_the_record_has_the_figures_of_a_run(self, finished_run, chapter) -> None:
         record = book.record_of(CHAPTERS[chapter])
