@@ -28,9 +28,9 @@ ROUNDING = 1e-4  # a figure below this is what rounding left
 def record(folders: list[Path]) -> dict[str, Any]:
     """The content of ``expected.json`` for runs of one chapter and preset that differ in their seeds.
 
-    The tolerance of a figure is twice its standard deviation over the seeds, at least 0.02 (of BLEU and chrF 2): another
-    processor rounds differently, and training carries that on. A figure below that may double, and of a rounding error itself only the
-    order of magnitude is expected.
+    The tolerance of a figure is twice its standard deviation over the seeds, at least 0.02 (of BLEU and chrF 2):
+    another processor rounds differently, and training carries that on. A figure below that may double, and of a
+    rounding error itself only the order of magnitude is expected.
 
     Raises:
         InputError: when a folder holds no finished run, or the runs are not of one kind.
