@@ -66,7 +66,7 @@ class Transformer(keras.Model):
             "pre_norm": pre_norm,
         }
         # Small, since the same table gives the logits. With 1/√D, a common choice, the state of a place is so like its
-        # own token's vector that an untrained model is nearly sure to repeat it: a first loss far above ln V.
+        # own token's vector that an untrained model leans to repeating it (for D = 256 with probability 1/8).
         normal = initializers.RandomNormal(stddev=0.02)
         self.embedding = layers.Embedding(vocabulary_size, hidden_dim, normal, name="embedding")
         self.positions = SinusoidalPositions(name="positions")
