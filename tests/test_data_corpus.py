@@ -296,7 +296,7 @@ def test_a_caller_may_want_only_one_task(write) -> None:
             from_files(*files, task="corpus")
     assert isinstance(from_files(text, task="corpus"), CorpusData)
     with pytest.raises(ValueError, match="task must be"):
-        from_files(text, task="translation")
+        from_files(text, task="tagging")
 
 
 def peak_of_a_large_file(path: Path, megabytes: int, end: str) -> float:
