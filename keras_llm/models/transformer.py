@@ -115,16 +115,10 @@ class Transformer(keras.Model):
             training: drop when True.
             return_weights: give ``(logits, weights)``, the last block's cross-attention ``(N, heads, T, S)``.
         """
-        x, source_mask, weights = self.embed(target_ids, training), padding_mask(source_ids), None
+        x, weights = self.embed(target_ids, training), None
+        mask, memory_mask = padding_mask(target_ids), padding_mask(source_ids)
         for block in self.decoder_blocks:
-            x, weights = block(
-                x,
-                memory,
-                mask=padding_mask(target_ids),
-                memory_mask=source_mask,
-                training=training,
-                return_weights=True,
-            )
+            x, weights = block(x, memory, mask=mask, memory_mask=memory_mask, training=training, return_weights=True)
         logits = self.logits(x)
         return (logits, weights) if return_weights else logits
 
