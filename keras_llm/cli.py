@@ -180,6 +180,51 @@ def translate(
         print(translator.translate([sentence], num_beams=beams)[0], flush=True)
 
 
+# The settings of a draw, as options of each command that writes.
+Temperature = Annotated[float, typer.Option(min=0.0, help="0: always the most probable token; 1: by its odds.")]
+TopK = Annotated[int | None, typer.Option(min=1, help="Draw among the k most probable tokens only.")]
+TopP = Annotated[float, typer.Option(help="Draw among the most probable tokens that have this probability together.")]
+MinP = Annotated[float, typer.Option(help="Draw among tokens at least so many times as probable as the best.")]
+Penalty = Annotated[float, typer.Option(help="Above 1: tokens that were there become rarer.")]
+MaxTokens = Annotated[int, typer.Option(min=1, help="Tokens to write at most.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="The same seed writes the same text.")]
+
+
+@app.command(
+    epilog='Example:  [bold]keras-llm generate runs/mine "My fellow citizens" --temperature 0.8 --top-p 0.95[/]'
+)
+def generate(
+    folder: Annotated[Path, typer.Argument(help="Output folder of a finished run of a language model.")],
+    prompts: Annotated[list[str] | None, typer.Argument(help="Beginnings; without any, one a line is read.")] = None,
+    max_tokens: MaxTokens = 200,
+    temperature: Temperature = 0.8,
+    top_k: TopK = None,
+    top_p: TopP = 1.0,
+    min_p: MinP = 0.0,
+    repetition_penalty: Penalty = 1.0,
+    seed: Seed = 0,
+) -> None:
+    """Go on with a text, token by token, with the language model of a run."""
+    from keras_llm.language_model import LanguageModel
+
+    sampling = _sampling(repetition_penalty, temperature, top_k, top_p, min_p)
+    model = LanguageModel.load(folder)
+    for prompt in _checked(prompts):
+        print(prompt, end="", flush=True)
+        for piece in model.stream(prompt, max_tokens, sampling, seed):
+            print(piece, end="", flush=True)
+        print("\n", flush=True)
+
+
+def _sampling(repetition_penalty: float, temperature: float, top_k: int | None, top_p: float, min_p: float):
+    from keras_llm.generation import Sampling
+
+    try:
+        return Sampling(repetition_penalty, temperature, top_k, top_p, min_p)
+    except ValueError as error:
+        raise InputError(f"--{str(error).replace('_', '-', 1).replace('=', ' ')}") from error
+
+
 def _checked(sentences: list[str] | None) -> Iterator[str]:
     """The sentences of the command line, or else those that are typed.
 

@@ -12,6 +12,7 @@ from keras_llm.data.packing import Packed, attention_mask, next_tokens, pack
 from keras_llm.data.pairs import PairPart, TranslationData
 from keras_llm.data.shard_writer import write_shards
 from keras_llm.data.shards import Shards, open_shards
+from keras_llm.data.windows import random_windows, windows
 
 __all__ = [
     "ClassificationData",
@@ -40,6 +41,8 @@ __all__ = [
     "open_shards",
     "pack",
     "pad_sequences_to",
+    "random_windows",
     "wasted",
+    "windows",
     "write_shards",
 ]

@@ -15,6 +15,7 @@ from keras_llm.plots.fonts import chinese_font, register_font
 from keras_llm.plots.heatmap import plot_heatmap
 from keras_llm.plots.history import plot_comparison, plot_history
 from keras_llm.plots.power_laws import plot_power_laws
+from keras_llm.plots.progress import plot_progress
 from keras_llm.plots.scores import plot_scores
 from keras_llm.plots.style import save
 
@@ -28,6 +29,7 @@ __all__ = [
     "plot_heatmap",
     "plot_history",
     "plot_power_laws",
+    "plot_progress",
     "plot_scores",
     "register_font",
     "save",

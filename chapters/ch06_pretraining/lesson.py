@@ -1,0 +1,601 @@
+# %% [markdown]
+# # Chapter 6. Pretraining: a model that has read
+#
+# **You will build** the language model of document D4, its formula and its code, which are two different models; a GPT
+# and a BERT from the layers of chapter 4; and you will train them on the same real text, beside a model that only
+# counts. Then you see what a GPT of a laptop can learn in a minute and in ten, how three vocabularies compare, how loss
+# falls with size and text, and how a corpus larger than memory is read.
+#
+# **Reproduces** D4, sections 3.1 and 4 (pretraining); D2, the pretraining of GPT and BERT and their losses.
+#
+# **Run it**: `keras-llm run ch06_pretraining`; in Chinese with `--dataset three_kingdoms` or `peoples_daily`; your own
+# text with `--data any.txt`. The first lines that it prints say how many minutes and how much memory a recorded run
+# took. An interrupted run goes on with `--resume`. Afterwards, `keras-llm generate RUN "My fellow citizens"`.
+#
+# **Shapes.** N rows in a batch, T tokens in a row (the *context*), D numbers a token, V token ids, M hidden places:
+#
+# | what | shape |
+# |---|---|
+# | token ids, and labels: the same ids one place further | (N, T) int32 |
+# | after embedding and positions, and after each block | (N, T, D) |
+# | attention weights of a GPT: 0 above the diagonal | (N, heads, T, T) |
+# | logits of a GPT: for each place, of the token after it | (N, T, V) |
+# | logits of a BERT: for each hidden place, of the token in it | (N, M, V) |
+#
+# **The baseline to beat** counts runs of three tokens and smooths them (Kneser and Ney). No network trains as fast.
+#
+# **Where the documents are wrong.**
+#
+# * D4, section 3.1.4: the softmax of the formula is over the numbers of a word's vector, not over words, because W_e
+#   and W_h are both called matrices of vectors. Section 2 mends the dimensions, and then trains exactly this formula.
+# * D4, section 4: `AutoRegressiveModel` is Embedding → Linear → Linear. Nothing in it looks at another place, so it is
+#   a bigram, whatever its name says; and two linear layers without an activation between them are one.
+# * D4, section 4: `def train(self, data, device)` replaces the `train` of `nn.Module`, so that `model.train()` fails;
+#   `num_epochs` is nowhere; `criterion(y_hat, y)` gets (N, T, V) where PyTorch wants the classes second.
+# * D4, section 3.1.3, step 2, lower-cases and drops punctuation: chapter 2 measured what that takes from a language
+#   model. Here the text stays as it is.
+# * D4, section 3.1.2: an autoregressive model "learns from word frequencies". That is the bigram; the point of the
+#   other models is what they do with contexts that they have never met.
+# * D2: `BertModel` has no head and takes no `labels`; a batch is a list of texts, and what should be predicted is not
+#   said. Section 4 says it: hidden tokens. Its loss for generation lacks the minus sign, so training would make the
+#   text improbable.
+
+# %%
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+import keras_hub
+import numpy as np
+import tensorflow as tf
+
+from keras_llm import data, evaluation, machine, plots, runs, text
+from keras_llm.errors import InputError
+from keras_llm.generation import Sampling
+from keras_llm.language_model import LanguageModel
+from keras_llm.models import GPT, AdditiveLanguageModel, DocumentLanguageModel, MaskedLanguageModel
+from keras_llm.training import SparseCrossentropy, fit, warmup_cosine
+
+run = runs.begin("ch06_pretraining")
+
+
+@dataclass(frozen=True)
+class Preset:
+    characters: int = 12_000_000  # of the training part
+    held_out_characters: int = 300_000  # of validation and test, each
+    # the models of sections 2 to 4, on the same tokens
+    vocabulary_size: int = 4_000
+    context_length: int = 128
+    batch_size: int = 16
+    steps: int = 800
+    reports: int = 8  # of the validation loss, in each training
+    hidden_dim: int = 192
+    num_heads: int = 6
+    num_layers: int = 4
+    # the GPT of section 5
+    best_dim: int = 256
+    best_heads: int = 8
+    best_layers: int = 6
+    best_context: int = 128
+    best_batch: int = 16
+    best_steps: int = 2_000
+    best_dropout: float = 0.1
+    laptop_steps: int = 2_000
+    # the comparison of vocabularies and the scaling study
+    vocabulary_steps: int = 400
+    scaling_sizes: tuple[tuple[int, int], ...] = ((2, 64), (3, 128), (4, 192))  # layers and width
+    scaling_tokens: tuple[int, ...] = (250_000, 500_000, 1_000_000)
+    streaming_steps: int = 60
+
+
+PRESETS = {
+    "smoke": Preset(
+        characters=60_000,
+        held_out_characters=8_000,
+        vocabulary_size=400,
+        context_length=16,
+        batch_size=8,
+        steps=20,
+        reports=2,
+        hidden_dim=16,
+        num_heads=2,
+        num_layers=1,
+        best_dim=16,
+        best_heads=2,
+        best_layers=1,
+        best_context=32,
+        best_batch=4,
+        best_steps=20,
+        laptop_steps=20,
+        vocabulary_steps=10,
+        scaling_sizes=((1, 8), (1, 16)),
+        scaling_tokens=(1_024, 2_048, 4_096),
+        streaming_steps=4,
+    ),
+    "cpu": Preset(),
+    "full": Preset(
+        vocabulary_size=32_000,
+        context_length=1_024,
+        batch_size=64,
+        steps=20_000,
+        hidden_dim=768,
+        num_heads=12,
+        num_layers=12,
+        best_dim=384,
+        best_heads=6,
+        best_layers=6,
+        best_context=256,
+        best_batch=64,
+        best_steps=5_000,
+        best_dropout=0.2,
+        vocabulary_steps=5_000,
+        scaling_sizes=((4, 128), (6, 256), (8, 512)),
+        scaling_tokens=(10_000_000, 30_000_000, 100_000_000),
+        streaming_steps=1_000,
+    ),
+}
+preset = PRESETS[run.preset]
+
+# %% [markdown]
+# ## 1. The text, and whether the parts are apart
+#
+# Three parts that share no document. A model with a good memory looks better than it is when the held-out text stands
+# in the training text too, word for word. So we look: which share of the held-out text's runs of 13 words (in Chinese:
+# of 13 characters) occurs in the training part? Formulas that each president repeats are no fault; whole paragraphs
+# would be.
+
+# %%
+corpus = run.load_own_data("corpus") if run.own_data else data.load("state_of_the_union", seed=run.seed)
+run.use_data(corpus)
+train = corpus.train.take(preset.characters)
+validation, test = (part.take(preset.held_out_characters) for part in (corpus.validation, corpus.test))
+print(corpus.summary())
+sizes = {name: sum(map(len, part)) for name, part in (("train", train), ("validation", validation), ("test", test))}
+print(", ".join(f"{name} {size:,} characters" for name, size in sizes.items()))
+least = 8 * max(preset.context_length, preset.best_context, 64)
+if min(sizes["validation"], sizes["test"]) < least:
+    raise InputError(
+        f"{corpus.name} leaves {sizes['validation']:,} characters for the validation and {sizes['test']:,} for the "
+        f"test, and each needs {least:,}: bring a text of {20 * least:,} characters or more."
+    )
+
+cut = list if corpus.language == "zh" else text.split_words
+for name, part in (("validation", validation), ("test", test)):
+    found = evaluation.overlap(map(cut, train), [cut(document) for document in part])
+    print(f"{name}: {found.share:.2%} of its {found.runs:,} runs of 13 stand in the training part")
+    for example in found.examples[:2]:
+        print(f"    {('' if corpus.language == 'zh' else ' ').join(example)}")
+    run.record(**{f"{name}_overlap": found.share})
+
+# %% [markdown]
+# ## 2. D4's formula and D4's code
+#
+#     P(w_{t+1} | w_1 … w_t) = softmax(W_e[w_{t+1}] + Σ_{i≤t} W_h[w_i])
+#
+# Mended, W_e is one number for each word and W_h a table of V × V votes: each earlier word votes for each next one, and
+# the votes are added (`keras_llm/models/additive.py`, a dozen lines). It is a language model, and a weak one: the sum
+# forgets the order. Its code is weaker: `Embedding → Linear → Linear` sees one word.
+#
+# **The loss at step 0** tells whether the bookkeeping is right: a model that knows nothing guesses evenly among V
+# tokens, and −ln(1/V) = ln V. A larger number means wrong initial weights, a smaller one that the answer leaks.
+
+# %%
+tokenizer = text.SubwordTokenizer.train(train, preset.vocabulary_size)
+V = tokenizer.vocabulary_size
+language_model = LanguageModel(tokenizer, preset.context_length, corpus.language, ends=True)
+ids = {name: language_model.token_ids(part) for name, part in (("train", train), ("validation", validation))}
+print(f"{V:,} tokens; training part {len(ids['train']):,}, {len(ids['train']) / len(train):,.0f} a document")
+curves: dict[str, tuple[list[float], list[float]]] = {}  # seconds of training and validation loss, of each model
+
+
+def train_on(
+    name: str,
+    model: keras.Model,
+    token_ids: dict[str, np.ndarray],
+    *,
+    context: int,
+    batch: int,
+    steps: int,
+    optimizer: Callable[[int], keras.optimizers.Optimizer],
+    text_model: LanguageModel | None = None,
+) -> keras.callbacks.History:
+    """Updates on random rows of the training ids; the validation ids are scored ``preset.reports`` times."""
+    a_report = max(1, steps // preset.reports)
+    rows = data.random_windows(token_ids["train"], context, batch_size=batch, steps=a_report, seed=run.seed)
+    held_out = data.windows(token_ids["validation"], context)
+    model.compile(optimizer(a_report * preset.reports), SparseCrossentropy())
+    first = float(SparseCrossentropy()(held_out[1][:32], model(held_out[0][:32])))
+    print(
+        f"\n{name}: {model.count_params():,} parameters; loss {first:.2f} at step 0, ln V = {np.log(V_of(model)):.2f}"
+    )
+    history = fit(
+        model,
+        rows,
+        validation_data=held_out,
+        epochs=preset.reports,
+        batch_size=64,
+        callbacks=run.callbacks(name, None, text_model),
+    )
+    curves[name] = (seconds_of(name), history.history["val_loss"])
+    return history
+
+
+def V_of(model: keras.Model) -> int:
+    return model.get_config()["vocabulary_size"]
+
+
+def seconds_of(stage: str) -> list[float]:
+    """Seconds of training up to the end of each epoch of a stage, compiling included."""
+    return np.cumsum([float(row["seconds"]) for row in run.rows if row["stage"] == stage]).tolist()
+
+
+def adam(rate: float) -> Callable[[int], keras.optimizers.Optimizer]:
+    return lambda steps: keras.optimizers.Adam(warmup_cosine(rate, steps, 0.05, rate / 10))
+
+
+def muon(rate: float) -> Callable[[int], keras.optimizers.Optimizer]:
+    """Chapter 5 says what it does."""
+    return lambda steps: keras.optimizers.Muon(
+        warmup_cosine(rate, steps, 0.05, rate / 50), adam_beta_2=0.98, weight_decay=0.1, global_clipnorm=1.0
+    )
+
+
+options = {"context": preset.context_length, "batch": preset.batch_size, "steps": preset.steps}
+keras.utils.set_random_seed(run.seed)
+train_on("document_code", DocumentLanguageModel(V), ids, optimizer=adam(3e-3), **options)
+train_on("additive", AdditiveLanguageModel(V), ids, optimizer=adam(3e-3), **options)
+
+start = time.perf_counter()
+counting = evaluation.NgramModel(3, V).fit([ids["train"]])
+counted = float(counting.bits([ids["validation"]]).mean() * math.log(2))
+counting_seconds = time.perf_counter() - start
+print(f"\n3-gram, counted in {counting_seconds:.1f} s: {counted:.3f}")
+
+# %% [markdown]
+# ## 3. GPT
+#
+# The blocks of chapter 4, without an encoder to look at. Every place predicts the next token from all places before it,
+# so that one row of T tokens is T examples. The table of token vectors serves twice: as input, and turned around as the
+# output. `GPT` has the choices of the models since 2019 as options; here are those of Llama: rotary positions, RMS
+# norm, SwiGLU, no biases.
+
+# %%
+LLAMA = {"positions": "rotary", "norm": "rms", "activation": "swiglu", "use_bias": False}
+keras.utils.set_random_seed(run.seed)
+language_model.model = GPT(V, preset.context_length, preset.hidden_dim, preset.num_heads, preset.num_layers, **LLAMA)
+train_on("gpt", language_model.model, ids, optimizer=muon(4e-3), text_model=language_model, **options)
+language_model.save(run.folder())
+
+# %% [markdown]
+# **Train, save, load, continue.** The file has weights and optimizer, the folder the tokenizer with them. The loaded
+# model must say what the saved one said, and learn on from there.
+
+# %%
+loaded = LanguageModel.load(run.folder())
+reports = [each.report(validation) for each in (language_model, loaded)]
+if reports[0].loss != reports[1].loss:
+    raise SystemExit(f"The loaded model is another one: loss {reports[1].loss} instead of {reports[0].loss}.")
+rows = data.random_windows(
+    ids["train"], preset.context_length, batch_size=preset.batch_size, steps=max(1, preset.steps // 8), seed=1
+)
+fit(loaded.model, rows, verbose=0)
+print(
+    f"validation: {reports[0]}\nafter some more steps with the loaded model, loss {loaded.report(validation).loss:.4f}"
+)
+
+# %% [markdown]
+# ## 4. BERT
+#
+# BERT sees the whole row, so the next token is no riddle to it. Instead, 15% of the tokens are chosen, and it must say
+# what they were. Of the chosen ones 80% are replaced by a mask token, 10% by a random token, 10% stay, so that the
+# model cannot trust what it sees. keras-hub's generator does that, in the input pipeline; its shares are counted below.
+# A row gives only 15% of T examples, so BERT needs more rows than a GPT to learn as much; what it learns looks both
+# ways. Its loss cannot be compared with that of the others: it knows what comes after.
+
+# %%
+pieces = text.WordPieceTokenizer.train(train, preset.vocabulary_size)
+bert_ids = {
+    name: np.concatenate(pieces.encode_all(part)) for name, part in (("train", train), ("validation", validation))
+}
+keras.utils.set_random_seed(run.seed)
+bert = MaskedLanguageModel(
+    pieces.vocabulary_size, preset.context_length, preset.hidden_dim, preset.num_heads, preset.num_layers, pre_norm=True
+)
+hide = keras_hub.layers.MaskedLMMaskGenerator(
+    vocabulary_size=pieces.vocabulary_size,
+    mask_selection_rate=0.15,
+    mask_selection_length=-(-preset.context_length * 15 // 100),
+    mask_token_id=bert.mask_id,
+    unselectable_token_ids=[pieces.padding_id, pieces.unknown_id],
+)
+
+
+def hidden(rows: tf.Tensor, _=None) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+    """Rows ``(N, T)`` as inputs, labels ``(N, M)`` and weights ``(N, M)`` of :class:`MaskedLanguageModel`."""
+    found = hide(rows)
+    inputs = {name: tf.cast(found[name], "int32") for name in ("token_ids", "mask_positions")}
+    return inputs, tf.cast(found["mask_ids"], "int32"), tf.cast(found["mask_weights"], "float32")
+
+
+held_out, _ = data.windows(bert_ids["validation"], preset.context_length)
+riddles = hidden(tf.constant(held_out))
+chosen = riddles[2].numpy().astype(bool)
+shown = np.take_along_axis(riddles[0]["token_ids"].numpy(), riddles[0]["mask_positions"].numpy(), axis=1)[chosen]
+truth = riddles[1].numpy()[chosen]
+print(
+    f"{chosen.sum() / held_out.size:.1%} of the tokens are chosen; of these {np.mean(shown == bert.mask_id):.1%} are "
+    f"masked, {np.mean((shown != bert.mask_id) & (shown != truth)):.1%} random, {np.mean(shown == truth):.1%} kept"
+)
+a_report = max(1, preset.steps // preset.reports)
+rows = data.random_windows(
+    bert_ids["train"], preset.context_length, batch_size=preset.batch_size, steps=a_report, seed=run.seed
+)
+accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+bert.compile(muon(4e-3)(a_report * preset.reports), SparseCrossentropy(), weighted_metrics=[accuracy])
+history = fit(
+    bert,
+    rows.map(hidden),
+    validation_data=riddles,
+    epochs=preset.reports,
+    batch_size=64,
+    callbacks=run.callbacks("bert"),
+)
+curves["bert"] = (seconds_of("bert"), history.history["val_loss"])
+frequent = np.mean(truth == np.bincount(bert_ids["train"]).argmax())
+print(f"masked accuracy {history.history['val_accuracy'][-1]:.1%}; always the most frequent token: {frequent:.1%}")
+run.record(
+    validation_masked_loss=history.history["val_loss"][-1],
+    validation_masked_accuracy=history.history["val_accuracy"][-1],
+    baseline_validation_masked_accuracy=frequent,
+)
+
+# %% [markdown]
+# What it fills in, where a word of a held-out sentence is hidden:
+
+# %%
+for row in held_out[:: max(1, len(held_out) // 4)][:4]:
+    row = row[: min(24, preset.context_length)].copy()
+    place = len(row) // 2
+    hidden_id, row[place] = row[place], bert.mask_id
+    logits = bert({"token_ids": row[None], "mask_positions": np.array([[place]])})[0, 0]
+    probabilities = tf.nn.softmax(logits).numpy()
+    best = ", ".join(f"{pieces.decode([i])} {probabilities[i]:.0%}" for i in probabilities.argsort()[::-1][:5])
+    print(f"{pieces.decode(row[:place])} [{pieces.decode([hidden_id])}] {pieces.decode(row[place + 1 :])}\n    {best}")
+
+# %% [markdown]
+# **All of them on one figure.** Look at where each curve begins, how long it takes to pass the 3-gram, and which still
+# falls at its end.
+
+# %%
+LABELS = {
+    "document_code": "D4's code (a bigram)",
+    "additive": "D4's formula",
+    "gpt": "GPT",
+    "bert": "BERT (hidden tokens; it sees both sides)",
+}
+figure = plots.plot_progress(
+    {LABELS[name]: curves[name] for name in LABELS},
+    {"3-gram": counted, "ln V: knows nothing": math.log(V)},
+    xlabel="seconds of training",
+    ylabel="validation loss, nats a token",
+    title=f"The same text, {corpus.name}",
+)
+run.figure("language_models", figure)
+run.record(
+    baseline_validation_loss=counted,
+    validation_loss_document_code=curves["document_code"][1][-1],
+    validation_loss_additive=curves["additive"][1][-1],
+    validation_loss=curves["gpt"][1][-1],
+)
+
+# %% [markdown]
+# ## 5. A GPT of characters, in a minute and in ten
+#
+# nanoGPT's README trains a GPT of characters on a laptop: 4 layers, 4 heads, 128 wide, context 64, 12 rows a batch,
+# 2,000 updates with AdamW. First the same settings here, then a larger model with what has been learned since: rotary
+# positions, RMS norm, SwiGLU, Muon, a longer context.
+
+# %%
+characters = text.CharacterTokenizer.train(train, preset.vocabulary_size)
+character_ids = {
+    name: np.array(characters.encode("\n\n".join(part)), "int32")
+    for name, part in (("train", train), ("validation", validation))
+}
+keras.utils.set_random_seed(run.seed)
+laptop = GPT(characters.vocabulary_size, 64, 128, 4, 4, use_bias=False)
+
+
+def nano(steps: int) -> keras.optimizers.Optimizer:
+    rates = warmup_cosine(1e-3, steps, 100 / 2_000, 1e-4)
+    optimizer = keras.optimizers.AdamW(rates, weight_decay=0.1, beta_2=0.99, global_clipnorm=1.0)
+    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    return optimizer
+
+
+train_on("laptop", laptop, character_ids, context=64, batch=12, steps=preset.laptop_steps, optimizer=nano)
+keras.utils.set_random_seed(run.seed)
+best = LanguageModel(characters, preset.best_context, corpus.language)
+best.model = GPT(
+    characters.vocabulary_size,
+    preset.best_context,
+    preset.best_dim,
+    preset.best_heads,
+    preset.best_layers,
+    dropout=preset.best_dropout,
+    **LLAMA,
+)
+train_on(
+    "ten_minutes",
+    best.model,
+    character_ids,
+    context=preset.best_context,
+    batch=preset.best_batch,
+    steps=preset.best_steps,
+    optimizer=muon(4e-3),
+)
+for name in ("laptop", "ten_minutes"):
+    run.record(**{f"validation_loss_{name}": min(curves[name][1])})
+    print(f"{name}: {min(curves[name][1]):.3f} nats a character")
+run.figure(
+    "characters",
+    plots.plot_progress(
+        {"nanoGPT's laptop settings": curves["laptop"], "a larger one": curves["ten_minutes"]},
+        xlabel="seconds of training",
+        ylabel="validation loss, nats a character",
+        title=f"GPTs of characters, {corpus.name}",
+    ),
+)
+
+# %% [markdown]
+# What the two subword and character models write (chapter 8 is about how to choose the next token):
+
+# %%
+sampling = Sampling(temperature=0.8, top_p=0.95)
+beginning = {"en": "The ", "zh": "却说"}.get(corpus.language, test[0][:8])
+for name, writer in (("subwords", language_model), ("characters", best)):
+    print(f"\n{name}: {beginning}{''.join(writer.stream(beginning, 200, sampling, run.seed))}")
+
+# %% [markdown]
+# ## 6. Three vocabularies
+#
+# Losses a token do not compare between vocabularies: a subword is harder to guess than a letter, and there are fewer of
+# them. *Bits a character* (and a byte, for texts in different scripts) compare. Each model below has the same blocks
+# and sees the same number of tokens, which takes about the same time; a subword stands for several characters, so that
+# model sees more of the text.
+
+# %%
+KINDS = {"characters": characters, "bytes": text.ByteTokenizer(), "subwords": tokenizer}
+for name, each in KINDS.items():
+    keras.utils.set_random_seed(run.seed)
+    reader = LanguageModel(each, preset.context_length, corpus.language)
+    reader.model = GPT(each.vocabulary_size, preset.context_length, preset.hidden_dim, preset.num_heads, 2, **LLAMA)
+    read = {part: reader.token_ids(documents) for part, documents in (("train", train), ("validation", validation))}
+    train_on(
+        name,
+        reader.model,
+        read,
+        context=preset.context_length,
+        batch=preset.batch_size,
+        steps=preset.vocabulary_steps,
+        optimizer=muon(4e-3),
+    )
+    report = reader.report(validation)
+    print(f"{name}: {report}")
+    run.record(
+        **{
+            f"validation_bits_per_character_{name}": report.bits_per_character,
+            f"validation_bits_per_byte_{name}": report.bits_per_byte,
+        }
+    )
+
+# %% [markdown]
+# ## 7. How loss falls with size and text
+#
+# Three sizes, each trained with one learning rate on ever more text; the validation loss is read at three budgets.
+# Kaplan et al. (2020) found straight lines on two logarithmic scales over many powers of ten; with a few minutes there
+# is one and a half. The points of the best model for each amount of computation (6 × weights × tokens, the rule of
+# thumb of the paper) are fitted.
+
+# %%
+points: dict[str, tuple[list[float], list[float]]] = {}
+context, batch = preset.context_length, preset.batch_size
+for num_layers, width in preset.scaling_sizes:
+    keras.utils.set_random_seed(run.seed)
+    model = GPT(characters.vocabulary_size, context, width, max(1, width // 32), num_layers, **LLAMA)
+    name = f"scaling_{num_layers}x{width}"
+    unit = preset.scaling_tokens[0]
+    a_report = max(1, unit // (context * batch))
+    rows = data.random_windows(character_ids["train"], context, batch_size=batch, steps=a_report, seed=run.seed)
+    model.compile(keras.optimizers.Muon(2e-3, adam_beta_2=0.98, global_clipnorm=1.0), SparseCrossentropy())
+    history = fit(
+        model,
+        rows,
+        validation_data=data.windows(character_ids["validation"], context),
+        epochs=preset.scaling_tokens[-1] // unit,
+        batch_size=64,
+        callbacks=run.callbacks(name),
+        verbose=0,
+    )
+    weights = sum(int(np.prod(w.shape)) for w in model.trainable_weights if "embedding" not in w.path)
+    epochs = [budget // unit - 1 for budget in preset.scaling_tokens]
+    losses = [history.history["val_loss"][epoch] for epoch in epochs]
+    compute = [6.0 * weights * (epoch + 1) * a_report * context * batch for epoch in epochs]
+    points[f"{weights:,} weights"] = (compute, losses)
+    print(f"{num_layers} x {width}, {weights:,} weights: " + ", ".join(f"{loss:.3f}" for loss in losses))
+    run.record(**{f"validation_loss_{name}": losses[-1]})
+
+every = sorted((c, loss) for x, y in points.values() for c, loss in zip(x, y, strict=True))
+frontier = [pair for i, pair in enumerate(every) if all(pair[1] < other[1] for other in every[:i])]
+x, y = (np.array(values) for values in zip(*frontier, strict=True))
+if len(x) > 2:
+    factor, exponent = text.fit_power_law(x, y)
+    print(f"loss = {factor:.2f} · compute^{exponent:.3f} over the {len(x)} best points")
+    run.record(validation_scaling_exponent=exponent)
+    points["the best for each amount"] = (x, y)
+figure = plots.plot_power_laws(
+    {name: (np.array(x), np.array(y)) for name, (x, y) in points.items()},
+    {"the best for each amount": (factor, exponent)} if len(x) > 2 else {},
+    xlabel="computation: 6 × weights × tokens, floating-point operations",
+    ylabel="validation loss, nats a character",
+    title="Scaling, as far as minutes reach",
+)
+run.figure("scaling", figure)
+
+# %% [markdown]
+# ## 8. A corpus that is larger than memory
+#
+# The ids are written into shards once (chapter 2). Training then reads rows from the disk in any order; in memory is a
+# batch, and one number a row. The loop reads ahead while it computes, so the speed is the same.
+
+# %%
+rows, labels = data.windows(ids["train"], preset.context_length)
+shards = data.write_shards(
+    (
+        {"inputs": row.astype("uint16"), "labels": label.astype("uint16")}
+        for row, label in zip(rows, labels, strict=True)
+    ),
+    run.folder() / "shards",
+    overwrite=True,
+)
+feeds = {
+    "memory": data.batches(rows, labels, batch_size=preset.batch_size, shuffle_seed=run.seed),
+    "shards": data.batches(shards, "labels", batch_size=preset.batch_size, shuffle_seed=run.seed).map(
+        lambda row, label: (tf.cast(row, "int32"), tf.cast(label, "int32"))
+    ),
+}
+speeds = {}
+fit(language_model.model, feeds["memory"].take(preset.streaming_steps), verbose=0)  # compiles
+for name, feed in feeds.items():
+    start = time.perf_counter()
+    fit(language_model.model, feed.take(preset.streaming_steps), verbose=0)
+    speeds[name] = preset.streaming_steps * preset.batch_size * preset.context_length / (time.perf_counter() - start)
+    print(f"from {name}: {speeds[name]:,.0f} tokens a second")
+print(f"{shards.num_bytes:,} bytes in {len(shards.files)} shards; peak memory of the run {machine.peak_memory_gb()} GB")
+
+# %% [markdown]
+# ## 9. The test part, once
+#
+# The GPT of section 3 on the test part, beside the 3-gram.
+
+# %%
+final = LanguageModel.load(run.folder())
+report = final.report(test)
+test_ids = final.token_ids(test)
+counted_test = evaluation.LanguageModelReport.of(counting.bits([test_ids]).mean() * math.log(2), len(test_ids), test)
+print(f"GPT     {report}\n3-gram  {counted_test}")
+run.record(**report.metrics("test"), **counted_test.metrics("baseline_test"))
+run.compare_with_record()
+run.finish()
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. **Order.** Shuffle the words of a held-out sentence. How does the loss of D4's formula change, how that of the GPT?
+# 2. **Reach.** Train `AdditiveLanguageModel(V, reach=r)` for r = 1, 2, 4, 16. Which is best, and why not the longest?
+# 3. **Leak.** Give the GPT labels that are *not* shifted. What is its loss after 100 updates, and what does it write?
+# 4. **Masks.** Train BERT with all chosen tokens masked (100/0/0) and score it with 80/10/10. What changes?
+# 5. **Tied or not.** Give the GPT an output layer of its own. How many weights more, and how much better?
+# 6. **Positions.** `positions="learned"` beside "rotary": the same loss? And on rows twice as long as in training?
+# 7. **Compute.** For 10¹³ floating-point operations, which of the scaling study's sizes would you train?
