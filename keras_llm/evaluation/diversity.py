@@ -1,4 +1,4 @@
-"""How varied are generated texts, and how often do they repeat themselves? Texts come as tokens: words or characters."""
+"""How varied are generated texts, and how often do they repeat themselves? Texts are tokens: words or characters."""
 
 from collections.abc import Hashable, Sequence
 
