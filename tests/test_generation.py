@@ -131,7 +131,7 @@ def test_padding_of_the_source_and_the_other_rows_of_a_batch_change_nothing(mode
 
 def test_a_search_is_compiled_once_and_follows_the_weights(model) -> None:
     generate(model, SOURCES, max_length=5, **OPTIONS)
-    program = _PROGRAMS[model][5, START, END, 1, 1.0, True]
+    program = _PROGRAMS[model][5, START, END, 1, True]
     traces = program.experimental_get_tracing_count()
     weights = model.get_weights()
     model.set_weights([-weight for weight in weights])

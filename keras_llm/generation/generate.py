@@ -60,12 +60,12 @@ def generate(
     count = len(tree.flatten(prompt)[0])
     if not count:
         raise ValueError("The prompt has no rows: give at least one.")
-    search = _program(model, max_length, start_id, end_id, num_beams, length_penalty, jit_compile)
+    search = _program(model, max_length, start_id, end_id, num_beams, jit_compile)
     found = []
     for first in range(0, count, batch_size):
         rows = np.arange(first, first + batch_size) % count  # beyond the end: rows that are thrown away
         batch = tree.map_structure(lambda array: tf.constant(array[rows]), prompt)  # noqa: B023
-        found.append(search(batch).numpy())
+        found.append(search(batch, tf.constant(length_penalty, "float32")).numpy())
     return np.concatenate(found)[:count]
 
 
@@ -75,16 +75,15 @@ def _program(
     start_id: int,
     end_id: int,
     num_beams: int,
-    length_penalty: float,
     jit_compile: bool,
 ) -> Callable:
-    key = (max_length, start_id, end_id, num_beams, length_penalty, jit_compile)
+    key = (max_length, start_id, end_id, num_beams, jit_compile)
     programs = _PROGRAMS.setdefault(model, {})
     if key not in programs:
         owner = weakref.proxy(model)  # the cache must not keep the model alive
 
         @tf.function(jit_compile=jit_compile, autograph=False)
-        def search(inputs):
+        def search(inputs, length_penalty):
             if num_beams == 1:
                 return greedy_search(owner, inputs, max_length, start_id, end_id)
             return beam_search(owner, inputs, max_length, start_id, end_id, num_beams, length_penalty)
