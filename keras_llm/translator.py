@@ -25,6 +25,8 @@ class Translator(TextModel):
         longest: tokens of a source that the model reads at most, the end token among them; longer ones lose their end.
         languages: codes of the source's and the target's language.
         model: a :class:`keras_llm.models.Transformer`; None until there is one.
+        length_penalty: of its beam search, see :func:`keras_llm.generation.beam_search`; best chosen on a validation
+            part, when there is a model.
     """
 
     kind: ClassVar[str] = "translator"
@@ -32,6 +34,7 @@ class Translator(TextModel):
     longest: int
     languages: tuple[str, str]
     model: keras.Model | None = None
+    length_penalty: float = 1.0
 
     def source_ids(self, sources: Sequence[str]) -> list[list[int]]:
         """Token ids of each source, cut to ``longest``, with the end token."""
@@ -44,14 +47,14 @@ class Translator(TextModel):
         return [[start, *ids[: self.longest - 1], end] for ids in self.tokenizer.encode_all(targets)]
 
     def translate(
-        self, sources: Sequence[str], num_beams: int = 4, length_penalty: float = 1.0, batch_size: int = 64
+        self, sources: Sequence[str], num_beams: int = 4, length_penalty: float | None = None, batch_size: int = 64
     ) -> list[str]:
         """Translations of many sentences.
 
         Args:
             sources: sentences of the source language.
             num_beams: 1 is greedy search; see :func:`keras_llm.generation.beam_search`.
-            length_penalty: see there.
+            length_penalty: see there; None: the translator's own.
             batch_size: sentences at once; fewer when there are fewer.
 
         Returns:
@@ -72,7 +75,7 @@ class Translator(TextModel):
                 start_id=self.tokenizer.start_id,
                 end_id=self.tokenizer.end_id,
                 num_beams=num_beams,
-                length_penalty=length_penalty,
+                length_penalty=self.length_penalty if length_penalty is None else length_penalty,
                 batch_size=batch_size if len(rows) > 8 else 8,
             )
             for row, tokens in zip(rows, written, strict=True):
@@ -80,14 +83,15 @@ class Translator(TextModel):
         return translations
 
     def about(self) -> dict[str, Any]:
-        return {"longest": self.longest, "languages": list(self.languages)}
+        return {"longest": self.longest, "languages": list(self.languages), "length_penalty": self.length_penalty}
 
     @classmethod
     def from_about(cls, about: dict[str, Any], tokenizer: Tokenizer) -> "Translator":
         if not isinstance(tokenizer, SubwordTokenizer):
             raise ValueError(f"a translator has a subword tokenizer, this one is of the kind {tokenizer.kind!r}")
         source, target = about["languages"]
-        return cls(tokenizer, int(about["longest"]), (str(source), str(target)))
+        languages, penalty = (str(source), str(target)), float(about["length_penalty"])
+        return cls(tokenizer, int(about["longest"]), languages, length_penalty=penalty)
 
     def fits(self) -> bool:
         config = self.model.get_config()

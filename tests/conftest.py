@@ -2,6 +2,7 @@
 
 import os
 import signal
+import warnings
 
 import numpy as np
 import pytest
@@ -54,3 +55,17 @@ def model(_compiled_once):
     for variable, value in zip((*model.variables, *model.optimizer.variables), start, strict=True):
         variable.assign(value)
     return model
+
+
+@pytest.fixture
+def fonts_as_in_a_new_process(monkeypatch):
+    """Fonts and the warning are per process; a missing glyph, or any other warning, fails the test."""
+    from keras_llm.plots import chinese_font, fonts
+
+    monkeypatch.setattr(fonts, "_registered", {})
+    chinese_font.cache_clear()
+    fonts._warn_of_missing_font.cache_clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+    chinese_font.cache_clear()

@@ -4,7 +4,6 @@ import itertools
 import subprocess
 import sys
 import threading
-import warnings
 from pathlib import Path
 
 import matplotlib
@@ -24,6 +23,7 @@ from keras_llm.plots import (
     save,
 )
 
+pytestmark = pytest.mark.usefixtures("fonts_as_in_a_new_process")
 NAN = float("nan")
 HISTORY = {
     "loss": [0.69, 0.50, 0.30, 0.10],
@@ -32,18 +32,6 @@ HISTORY = {
     "val_accuracy": [0.52, 0.71, 0.74, 0.73],
     "learning_rate": [0.001] * 4,
 }
-
-
-@pytest.fixture(autouse=True)
-def _each_test_is_a_new_process_without_warnings(monkeypatch):
-    """Fonts and the warning are per process; a missing glyph, or any other warning, fails the test."""
-    monkeypatch.setattr(fonts, "_registered", {})
-    chinese_font.cache_clear()
-    fonts._warn_of_missing_font.cache_clear()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-    chinese_font.cache_clear()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Attention maps: what stands on their axes and in their cells, and what is refused."""
 
 import itertools
-import warnings
 
 import matplotlib.image
 import numpy as np
@@ -9,19 +8,8 @@ import pytest
 
 from keras_llm.plots import chinese_font, fonts, plot_attention, save
 
+pytestmark = pytest.mark.usefixtures("fonts_as_in_a_new_process")
 ENGLISH, GERMAN = ["I", "love", "eating", "pizza"], ["ich", "esse", "gerne", "Pizza", "</s>"]
-
-
-@pytest.fixture(autouse=True)
-def _each_test_is_a_new_process_without_warnings(monkeypatch):
-    """Fonts and the warning are per process; a missing glyph, or any other warning, fails the test."""
-    monkeypatch.setattr(fonts, "_registered", {})
-    chinese_font.cache_clear()
-    fonts._warn_of_missing_font.cache_clear()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-    chinese_font.cache_clear()
 
 
 def softmax(*shape: int) -> np.ndarray:

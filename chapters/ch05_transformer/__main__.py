@@ -1,4 +1,4 @@
-"""``python -m chapters.ch05_transformer`` does what ``keras-llm run ch03_lstm_classifier`` does."""
+"""``python -m chapters.ch05_transformer`` does what ``keras-llm run ch05_transformer`` does."""
 
 import sys
 from pathlib import Path

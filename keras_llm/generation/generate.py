@@ -71,20 +71,21 @@ def generate(
     if not count:
         raise ValueError("The prompt has no rows: give at least one.")
     end_ids = (end_id,) if isinstance(end_id, int) else tuple(end_id)
-    key = ("generate", max_length, start_id, end_ids, sampling.kind, num_beams, length_penalty, jit_compile)
+    key = ("generate", max_length, start_id, end_ids, sampling.kind, num_beams, jit_compile)
+    numbers = tf.constant([*sampling.numbers, length_penalty], "float32")
 
     def written(model, inputs, numbers, seed):
         if num_beams > 1:
-            return beam_search(model, inputs, max_length, start_id, end_ids, num_beams, length_penalty)
+            return beam_search(model, inputs, max_length, start_id, end_ids, num_beams, numbers[-1])
         memory, writing = begin(model, inputs, max_length, start_id, sampling.repetition_penalty != 1)
-        return go_on(model, memory, writing, max_length, end_ids, sampling, numbers, seed)[0]
+        return go_on(model, memory, writing, max_length, end_ids, sampling, numbers[:-1], seed)[0]
 
     program = _program(model, key, written, jit_compile)
     found = []
     for first in range(0, count, batch_size):
         rows = np.arange(first, first + batch_size) % count  # beyond the end: rows that are thrown away
         batch = tree.map_structure(lambda array: tf.constant(array[rows]), prompt)  # noqa: B023
-        found.append(program(batch, tf.constant(sampling.numbers), tf.constant([seed + first, 0])).numpy())
+        found.append(program(batch, numbers, tf.constant([seed + first, 0])).numpy())
     return np.concatenate(found)[:count]
 
 

@@ -20,7 +20,7 @@ def beam_search(
     start_id: int | None,
     end_ids: tuple[int, ...],
     num_beams: int = 4,
-    length_penalty: float = 1.0,
+    length_penalty: float | tf.Tensor = 1.0,
 ) -> tf.Tensor:
     """The K best beginnings, kept side by side; each step keeps the K best of all their continuations.
 
