@@ -216,6 +216,42 @@ def generate(
         print("\n", flush=True)
 
 
+@app.command(epilog="Example:  [bold]keras-llm chat runs/mine[/]")
+def chat(
+    folder: Annotated[Path, typer.Argument(help="Output folder of a finished run of a model that answers.")],
+    max_tokens: MaxTokens = 60,
+    temperature: Temperature = 0.7,
+    top_k: TopK = None,
+    top_p: TopP = 0.9,
+    min_p: MinP = 0.0,
+    repetition_penalty: Penalty = 1.1,
+    seed: Seed = 0,
+) -> None:
+    """Talk with the model of a run. Ctrl-C stops a reply, or at the prompt the talk; /new forgets what was said."""
+    from keras_llm.chat import Conversation
+    from keras_llm.language_model import LanguageModel
+
+    sampling = _sampling(repetition_penalty, temperature, top_k, top_p, min_p)
+    talk = Conversation(LanguageModel.load(folder), sampling, seed, max_tokens)
+    shown = sys.stdin.isatty()
+    if shown:
+        print("Type something and press Enter; /new begins anew, Ctrl-D ends.", file=sys.stderr)
+    while True:
+        print("> " if shown else "", end="", flush=True)
+        line = sys.stdin.readline()
+        if not line:
+            return
+        if line.strip() == "/new":
+            talk.turns.clear()
+        elif line.strip():
+            try:
+                for piece in talk.reply(line.strip()):
+                    print(piece, end="", flush=True)
+            except KeyboardInterrupt:
+                print(" …", end="")
+            print(flush=True)
+
+
 def _sampling(repetition_penalty: float, temperature: float, top_k: int | None, top_p: float, min_p: float):
     from keras_llm.generation import Sampling
 

@@ -24,6 +24,7 @@ class LanguageModel(TextModel):
         context_length: T, the most tokens that the model sees at once.
         language: code of the text's language.
         ends: the model has learned that its tokenizer's end token ends a text.
+        chats: it has learned to answer, see :mod:`keras_llm.chat`.
         model: token ids ``(N, T)`` to logits ``(N, T, V)``, with the steps of
             :class:`keras_llm.generation.StepByStep`; None until there is one.
     """
@@ -33,6 +34,7 @@ class LanguageModel(TextModel):
     context_length: int
     language: str
     ends: bool = False
+    chats: bool = False
     model: keras.Model | None = None
 
     def token_ids(self, documents: Sequence[str]) -> np.ndarray:
@@ -82,14 +84,16 @@ class LanguageModel(TextModel):
         )
         return [self.tokenizer.decode(self._without_end(tokens)) for tokens in written]
 
-    def stream(self, prompt: str, max_tokens: int, sampling: Sampling = GREEDY, seed: int = 0) -> Iterator[str]:
+    def stream(
+        self, prompt: str | Sequence[int], max_tokens: int, sampling: Sampling = GREEDY, seed: int = 0
+    ) -> Iterator[str]:
         """How the model goes on with a prompt, piece by piece, for as long as is asked.
 
         A text may grow longer than the context: whenever that is full, the model reads the second half of it anew and
         goes on from there.
 
         Args:
-            prompt: a text.
+            prompt: a text, or the ids of one.
             max_tokens: tokens to write at most.
             sampling, seed: see :func:`keras_llm.generation.generate`.
 
@@ -99,7 +103,8 @@ class LanguageModel(TextModel):
         half = max(1, self.context_length // 2)
         length = self.context_length + 1 - half  # what fits behind it
         at_once = min(8, length)
-        ids, given, count = self._ids_of(prompt), "", 0
+        ids = self._ids_of(prompt) if isinstance(prompt, str) else list(prompt)
+        given, count = "", 0
         begin = len(ids)
         while True:
             for (tokens,) in stream(
@@ -143,11 +148,17 @@ class LanguageModel(TextModel):
         return tokens[: ends[0]] if len(ends) else tokens
 
     def about(self) -> dict[str, Any]:
-        return {"context_length": self.context_length, "language": self.language, "ends": self.ends}
+        return {
+            "context_length": self.context_length,
+            "language": self.language,
+            "ends": self.ends,
+            "chats": self.chats,
+        }
 
     @classmethod
     def from_about(cls, about: dict[str, Any], tokenizer: Tokenizer) -> "LanguageModel":
-        return cls(tokenizer, int(about["context_length"]), str(about["language"]), bool(about["ends"]))
+        ends, chats = bool(about["ends"]), bool(about["chats"])
+        return cls(tokenizer, int(about["context_length"]), str(about["language"]), ends, chats)
 
     def fits(self) -> bool:
         config = self.model.get_config()

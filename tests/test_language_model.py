@@ -75,7 +75,7 @@ def test_saved_and_loaded_it_writes_the_same(by_heart, tmp_path) -> None:
     by_heart.save(tmp_path)
     loaded = LanguageModel.load(tmp_path)
     assert loaded.write(["the dog "], 10) == by_heart.write(["the dog "], 10)
-    assert (loaded.context_length, loaded.language, loaded.ends) == (CONTEXT, "en", False)
+    assert (loaded.context_length, loaded.language, loaded.ends, loaded.chats) == (CONTEXT, "en", False, False)
     about = json.loads((tmp_path / "language_model.json").read_text())
     (tmp_path / "language_model.json").write_text(json.dumps({**about, "context_length": 16}))
     with pytest.raises(InputError, match="of another run"):

@@ -6,6 +6,7 @@ from keras_llm.data.cache import cache_folder, fetch, fetch_file, is_cached
 from keras_llm.data.catalog import available
 from keras_llm.data.corpus import CorpusData, CorpusPart
 from keras_llm.data.datasets import ClassificationData, Part, describe, load
+from keras_llm.data.dialogues import DialogueData
 from keras_llm.data.files import detect_language, from_files
 from keras_llm.data.glove import load_glove
 from keras_llm.data.packing import Packed, attention_mask, next_tokens, pack
@@ -18,6 +19,7 @@ __all__ = [
     "ClassificationData",
     "CorpusData",
     "CorpusPart",
+    "DialogueData",
     "Packed",
     "PairPart",
     "Part",
