@@ -37,6 +37,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 import tensorflow as tf
+from rouge_score.rouge_scorer import RougeScorer
 
 from keras_llm import data, evaluation, plots, runs, text
 from keras_llm.chat import Conversation, chat_examples
@@ -45,7 +46,7 @@ from keras_llm.generation import Sampling, generate
 from keras_llm.generation.sampling import keep_min_p, keep_top_k, keep_top_p
 from keras_llm.language_model import LanguageModel
 from keras_llm.models import GPT
-from keras_llm.training import EarlyStopping, SparseCrossentropy, evaluate, fit, warmup_cosine
+from keras_llm.training import SparseCrossentropy, evaluate, fit, warmup_cosine
 
 run = runs.begin("ch08_generation")
 
@@ -309,10 +310,8 @@ assert same > tokens // 4
 # translation, summaries. The continuation of a text has thousands. So the real continuation of *another* beginning
 # scores nearly as well as the model's text; a paraphrase scores low, and a wrong number scores high.
 
+
 # %%
-from rouge_score.rouge_scorer import RougeScorer
-
-
 class Characters:
     """ROUGE for Chinese: a word is a character. Its own tokenizer drops what is not Latin."""
 
@@ -378,7 +377,7 @@ loss = SparseCrossentropy(ignore_class=0)
 steps = preset.chat_epochs * math.ceil(len(parts["train"]) / preset.chat_batch)
 talker.model.compile(keras.optimizers.Adam(warmup_cosine(5e-4, steps, 0.1, 1e-5)), loss)
 untrained = evaluate(talker.model, examples["validation"])["loss"]
-stopping = EarlyStopping(monitor="val_loss", patience=3, restore_best_weights=True)
+stopping = keras.callbacks.EarlyStopping("val_loss", patience=3, restore_best_weights=True)
 history = fit(
     talker.model,
     examples["train"],
@@ -390,9 +389,8 @@ history = fit(
 )
 talker.save(run.folder())
 tuned = evaluate(talker.model, examples["test"])["loss"]
-print(
-    f"loss of a reply's token: validation {untrained:.2f} before, {min(history.history['val_loss']):.2f} after; test {tuned:.2f}"
-)
+after = min(history.history["val_loss"])
+print(f"loss of a reply's token: validation {untrained:.2f} before, {after:.2f} after; test {tuned:.2f}")
 run.record(validation_reply_loss_before=untrained, test_reply_loss=tuned)
 run.figure("chat", plots.plot_history(history, title="Learning to answer"))
 
