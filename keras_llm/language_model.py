@@ -38,10 +38,11 @@ class LanguageModel(TextModel):
     model: keras.Model | None = None
 
     def token_ids(self, documents: Sequence[str]) -> np.ndarray:
-        """Documents as one run of ids ``(n,)``, int32; where the tokenizer has an end token, each ends with it."""
-        end = [self.tokenizer.end_id] if self.ends else []
-        encoded = (np.array([*ids, *end], "int32") for ids in self.tokenizer.encode_all(documents))
-        return np.concatenate([np.zeros(0, "int32"), *encoded])
+        """Documents as one run of ids ``(n,)``, int32: each with an end token behind it, or with blank lines between."""
+        if not self.ends:
+            return np.array(self.tokenizer.encode("\n\n".join(documents)), "int32")
+        end = [self.tokenizer.end_id]
+        return np.concatenate([np.array([*ids, *end], "int32") for ids in self.tokenizer.encode_all(documents)])
 
     def report(self, documents: Sequence[str], batch_size: int = 32) -> LanguageModelReport:
         """What a text costs, in windows of T tokens that do not overlap; what does not fill the last one is left out.

@@ -186,7 +186,7 @@ tokenizer = text.SubwordTokenizer.train(train, preset.vocabulary_size)
 V = tokenizer.vocabulary_size
 language_model = LanguageModel(tokenizer, preset.context_length, corpus.language, ends=True)
 ids = {name: language_model.token_ids(part) for name, part in (("train", train), ("validation", validation))}
-print(f"{V:,} tokens; training part {len(ids['train']):,}, {len(ids['train']) / len(train):,.0f} a document")
+print(f"{V:,} token ids; the training part has {len(ids['train']):,} tokens in {len(train):,} documents")
 curves: dict[str, tuple[list[float], list[float]]] = {}  # seconds of training and validation loss, of each model
 
 
@@ -202,6 +202,7 @@ def train_on(
     text_model: LanguageModel | None = None,
 ) -> keras.callbacks.History:
     """Updates on random rows of the training ids; the validation ids are scored ``preset.reports`` times."""
+    keras.utils.set_random_seed(run.seed)
     a_report = max(1, steps // preset.reports)
     rows = data.random_windows(token_ids["train"], context, batch_size=batch, steps=a_report, seed=run.seed)
     held_out = data.windows(token_ids["validation"], context)
