@@ -38,7 +38,7 @@ class LanguageModel(TextModel):
     model: keras.Model | None = None
 
     def token_ids(self, documents: Sequence[str]) -> np.ndarray:
-        """Documents as one run of ids ``(n,)``, int32: each with an end token behind it, or with blank lines between."""
+        """Documents as one run of ids ``(n,)``, int32: each with an end token behind it, or blank lines between."""
         if not self.ends:
             return np.array(self.tokenizer.encode("\n\n".join(documents)), "int32")
         end = [self.tokenizer.end_id]
