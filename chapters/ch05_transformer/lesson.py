@@ -377,7 +377,8 @@ assert same > 0.9
 # In the recorded run the dictionary is ahead in BLEU, and the Transformer twice as often exactly right. BLEU rewards
 # pieces of phrases, which the dictionary copies from training; the Transformer writes whole sentences, and is worst at
 # long ones (section 10). Koehn and Knowles (2017) found the same: below some 15 million words, phrases win; the
-# training part here has a hundred thousand.
+# training part here has a hundred thousand. Into German and French (`--dataset`) it is the other way round: a phrase
+# does not know which ending its neighbours ask for.
 #
 # **Beam search** keeps the K best beginnings side by side. Its scores are divided by a power of the length, the *length
 # penalty*; otherwise short translations, which have fewer factors, would win. Which power is a choice like the number
