@@ -77,7 +77,9 @@ class TextModel(ABC):
         about_path = folder / f"{cls.kind}.json"
         for path in (about_path, folder / "tokenizer.json", folder / "model.keras"):
             if not path.is_file():
-                raise InputError(f"{folder} holds no {path.name}: give the output folder of a run that was finished.")
+                raise InputError(
+                    f"{folder} holds no {path.name}: give the folder of a finished run that trained a {cls.kind}."
+                )
         tokenizer = load_tokenizer(folder / "tokenizer.json")
         try:
             about = json.loads(about_path.read_text(encoding="utf-8"))

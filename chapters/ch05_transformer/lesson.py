@@ -127,6 +127,8 @@ PRESETS = {
 }
 preset = PRESETS[run.preset]
 START, END = text.SubwordTokenizer.start_id, text.SubwordTokenizer.end_id
+# First of all, so that a wrong file or a missing network is found before anything is trained.
+pairs = run.load_own_data("translation") if run.own_data else data.load("home_assistant_en_zh")
 
 # %% [markdown]
 # ## 1. Two of the document's lines, run
@@ -239,7 +241,6 @@ if not run.own_data:
 # training part. The test part is translated once per way of searching, at the very end, and in full.
 
 # %%
-pairs = run.load_own_data("translation") if run.own_data else data.load("home_assistant_en_zh")
 pairs = pairs.take(train=preset.pairs, validation=preset.pairs and preset.pairs // 5, test=preset.test_pairs)
 run.use_data(pairs)
 print(pairs.summary())
@@ -394,6 +395,7 @@ for penalty in preset.length_penalties:
     by_penalty[penalty] = found.bleu
     print(f"{penalty:>16}{found.bleu:>8.2f}{found.length_ratio:>8.2f}")
 translator.length_penalty = max(by_penalty, key=by_penalty.get)
+print(f"best on the validation part: {translator.length_penalty}; the test part is translated with it")
 translator.save(run.folder())
 run.record(validation_bleu=by_penalty[translator.length_penalty])
 
@@ -462,9 +464,11 @@ for row in readable_examples(4):
     mean = np.mean(weights[0], axis=0)  # (T, S)
     maps[source] = (mean[: len(rows), : len(columns)], rows, columns)
 if maps:
-    run.use_font_for([*pairs.test.targets[:50], *chosen[:50]])
+    run.use_font_for([*pairs.test.sources[:50], *pairs.test.targets[:50], *chosen[:50]])
     figure = plots.plot_attention(maps, ylabel="written", xlabel="source", title="Cross-attention of the last block")
     run.figure("cross_attention", figure)
+else:
+    print("No sentence and its translation have 4 to 14 tokens that are whole characters: there is nothing to draw.")
 
 # %% [markdown]
 # ## 10. Where it fails
