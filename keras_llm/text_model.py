@@ -85,7 +85,8 @@ class TextModel(ABC):
             about = json.loads(about_path.read_text(encoding="utf-8"))
             loaded, fingerprint = cls.from_about(about, tokenizer), about["tokenizer"]
         except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{about_path} is damaged ({error}): run the chapter again.") from error
+            reason = f"it lacks {error}" if isinstance(error, KeyError) else error
+            raise InputError(f"{about_path} is damaged ({reason}): run the chapter again.") from error
         if tokenizer.fingerprint != fingerprint:
             raise InputError(f"{folder / 'tokenizer.json'} is not the tokenizer that {folder / 'model.keras'} learned.")
         loaded.model = load_model(folder / "model.keras")
