@@ -77,13 +77,16 @@ class TextModel(ABC):
         about_path = folder / f"{cls.kind}.json"
         for path in (about_path, folder / "tokenizer.json", folder / "model.keras"):
             if not path.is_file():
-                raise InputError(f"{folder} holds no {path.name}: give the output folder of a run that was finished.")
+                raise InputError(
+                    f"{folder} holds no {path.name}: give the folder of a finished run that trained a {cls.kind}."
+                )
         tokenizer = load_tokenizer(folder / "tokenizer.json")
         try:
             about = json.loads(about_path.read_text(encoding="utf-8"))
             loaded, fingerprint = cls.from_about(about, tokenizer), about["tokenizer"]
         except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{about_path} is damaged ({error}): run the chapter again.") from error
+            reason = f"it lacks {error}" if isinstance(error, KeyError) else error
+            raise InputError(f"{about_path} is damaged ({reason}): run the chapter again.") from error
         if tokenizer.fingerprint != fingerprint:
             raise InputError(f"{folder / 'tokenizer.json'} is not the tokenizer that {folder / 'model.keras'} learned.")
         loaded.model = load_model(folder / "model.keras")

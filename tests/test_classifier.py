@@ -110,7 +110,7 @@ def test_a_save_that_is_cut_off_is_no_classifier(copy, monkeypatch) -> None:
 @pytest.mark.parametrize("name", ["model.keras", "tokenizer.json", "classifier.json"])
 def test_a_missing_file_is_named(copy, name) -> None:
     (copy / name).unlink()
-    with pytest.raises(InputError, match=rf"copy holds no {name}: give the output folder"):
+    with pytest.raises(InputError, match=rf"copy holds no {name}: give the folder of a finished run"):
         Classifier.load(copy)
 
 

@@ -130,6 +130,16 @@ def test_padding_of_the_source_and_the_other_rows_of_a_batch_change_nothing(mode
         np.testing.assert_array_equal(other, together)
 
 
+def test_another_length_penalty_needs_no_other_program(model) -> None:
+    _PROGRAMS.pop(model, None)
+    options = {"max_length": 6, "num_beams": 6, **OPTIONS}
+    found = [generate(model, SOURCES, length_penalty=penalty, **options) for penalty in (0.0, 20.0)]
+    (program,) = _PROGRAMS[model].values()
+    assert program.experimental_get_tracing_count() == 1
+    lengths = [np.count_nonzero(outputs) for outputs in found]
+    assert lengths[0] < lengths[1]
+
+
 def test_a_search_is_compiled_once_and_follows_the_weights(model) -> None:
     _PROGRAMS.pop(model, None)
     generate(model, SOURCES, max_length=5, **OPTIONS)

@@ -2,6 +2,7 @@
 
 import functools
 import json
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -177,6 +178,22 @@ def test_a_translator_comes_back_from_its_folder(translator, tmp_path) -> None:
     sentences = ["the light", "", "is on " * 40]
     assert loaded.translate(sentences, num_beams=1) == translator.translate(sentences, num_beams=1)
     assert loaded.translate(["", " "]) == ["", ""]
+
+
+def test_a_translator_keeps_its_length_penalty_and_searches_with_it(translator, tmp_path, monkeypatch) -> None:
+    from keras_llm import translator as module
+
+    replace(translator, length_penalty=2.5).save(tmp_path)
+    loaded, asked = Translator.load(tmp_path), []
+
+    def generate(model, prompt, **options):
+        asked.append(options["length_penalty"])
+        return np.full((len(prompt), 1), translator.tokenizer.end_id)
+
+    monkeypatch.setattr(module, "generate", generate)
+    for penalty in (None, 0.0):
+        loaded.translate(["the light"], length_penalty=penalty)
+    assert asked == [2.5, 0.0]
 
 
 def test_ids_begin_and_end_as_they_should(translator) -> None:

@@ -46,7 +46,7 @@ class TranslationReport:
         return (
             f"BLEU {self.bleu:.1f}{interval}   {self.bleu_signature}\n"
             f"chrF {self.chrf:.1f}   {self.chrf_signature}\n"
-            f"equal to the reference {self.exact_match:.1%} of {self.pairs:,}, length {self.length_ratio:.2f} of its"
+            f"equal to the reference {self.exact_match:.1%} of {self.pairs:,}, length ratio {self.length_ratio:.2f}"
         )
 
 
