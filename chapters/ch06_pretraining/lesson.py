@@ -305,7 +305,7 @@ bert = MaskedLanguageModel(
     pieces.vocabulary_size, preset.context_length, preset.hidden_dim, preset.num_heads, preset.num_layers, pre_norm=True
 )
 hide = keras_hub.layers.MaskedLMMaskGenerator(
-    vocabulary_size=pieces.vocabulary_size,
+    vocabulary_size=pieces.vocabulary_size + 1,  # and the mask token
     mask_selection_rate=0.15,
     mask_selection_length=-(-preset.context_length * 15 // 100),
     mask_token_id=bert.mask_id,

@@ -81,10 +81,11 @@ class EncoderBlock(layers.Layer):
             end), instead of the sum that comes out of it, as in the paper of 2017.
         attention_dropout: share of the attention weights set to zero in training.
         rotary: positions by turning queries and keys.
-        fused, num_key_value_heads: see :class:`MultiHeadAttention`.
+        fused: see :class:`MultiHeadAttention`.
         epsilon: of the norms.
         norm: "layer", or "rms": x / √(mean of x²), scaled, without mean and shift.
         use_bias: add biases in attention and feed-forward.
+        num_key_value_heads: see :class:`MultiHeadAttention`.
         kernel_initializer: of all kernels.
 
     Call arguments:

@@ -1,5 +1,7 @@
 """GPT: a stack of blocks that see nothing later, which predicts the next token at each place."""
 
+import math
+
 import keras
 from keras import initializers, layers, ops
 
@@ -50,8 +52,8 @@ class GPT(keras.Model):
         >>> model(np.array([[5, 7, 2]])).shape
         TensorShape([1, 3, 50])
 
-    Source: Radford et al. 2019; Touvron et al. 2023 (Llama); document D2, sections on the Transformer and on
-    pretraining; D4, section 3.1, whose model is one sum instead of this stack.
+    Source: Radford et al. 2019 (also for the weights to begin with); Touvron et al. 2023 (Llama); document D2, sections
+    on the Transformer and on pretraining; D4, section 3.1, whose model is one sum instead of this stack.
     """
 
     def __init__(
@@ -122,6 +124,9 @@ class GPT(keras.Model):
             self.positions.build((None, self.config["context_length"], shape[-1]))
         for block in self.blocks:
             block.build(shape)
+            # What is added to the residual stream begins small, so that many blocks add up to no more than a few.
+            for kernel in (block.self_attention.kernels["output"], block.feed_forward.out_of.kernel):
+                kernel.assign(kernel / math.sqrt(2 * len(self.blocks)))
         self.norm.build(shape)
 
     def call(self, token_ids, training: bool = False):
