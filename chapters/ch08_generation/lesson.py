@@ -31,6 +31,7 @@
 
 # %%
 import math
+import re
 import time
 from dataclasses import dataclass
 
@@ -152,7 +153,7 @@ folder.mkdir(exist_ok=True)
 writer.save(folder)
 report = writer.report(held_out)
 print(f"held-out text: {report}")
-run.record(**report.metrics("test"))
+run.record(test_writer_bits_per_character=report.bits_per_character, test_writer_perplexity=report.perplexity)
 
 # %% [markdown]
 # ## 2. The odds of one token
@@ -196,6 +197,7 @@ for beginning in beginnings.get(corpus.language, [held_out[0][:30], held_out[0][
 # a real one, and repeats itself; Holtzman et al. (2020) called it degeneration.
 
 # %%
+REAL = "the real text"
 SETTINGS: dict[str, dict] = {
     "greedy": {},
     "beam of 4": {"num_beams": 4},
@@ -226,10 +228,16 @@ def perplexity_of(written: np.ndarray) -> float:
     return math.exp(float(tf.reduce_mean(losses)))
 
 
+def figure_name(measure: str, name: str) -> str:
+    """``test_distinct_2_top_p_09``, and of the real text ``baseline_test_distinct_2``."""
+    slug = re.sub(r"[ -]", "_", re.sub("[.,]", "", name))
+    return f"baseline_test_{measure}" if name == REAL else f"test_{measure}_{slug}"
+
+
 written_by: dict[str, np.ndarray] = {}
 for name, options in SETTINGS.items():
     written_by[name] = generate(writer.model, prompts, max_length=preset.tokens, seed=run.seed, **options)
-written_by["the real text"] = rows[:, preset.prompt_tokens :]
+written_by[REAL] = rows[:, preset.prompt_tokens :]
 print(f"{'':<22}{'perplexity':>11}{'distinct-2':>12}{'repetition':>12}{'self-BLEU':>11}")
 points: dict[str, tuple[float, float]] = {}
 for name, written in written_by.items():
@@ -244,8 +252,7 @@ for name, written in written_by.items():
     points[name] = (measures["distinct_2"], measures["perplexity"])
     print(f"{name:<22}{measures['perplexity']:>11.1f}{measures['distinct_2']:>12.3f}", end="")
     print(f"{measures['repetition']:>12.3f}{measures['self_bleu']:>11.1f}")
-    slug = name.replace(" ", "_").replace("-", "_").replace(".", "").replace(",", "")
-    run.record(**{f"test_{measure}_{slug}": value for measure, value in measures.items()})
+    run.record(**{figure_name(measure, name): value for measure, value in measures.items()})
 run.figure(
     "quality_and_variety",
     plots.plot_points(
@@ -263,7 +270,7 @@ run.figure(
 # %%
 shown = 1 % preset.texts
 print(f"… {tokenizer.decode(prompts[shown])}")
-for name in ("the real text", "greedy", "beam of 4", "temperature 0.8", "top-p 0.9", "temperature 1.3"):
+for name in (REAL, "greedy", "beam of 4", "temperature 0.8", "top-p 0.9", "temperature 1.3"):
     print(f"\n[{name}]{tokenizer.decode(written_by[name][shown])}")
 
 # %% [markdown]
@@ -300,7 +307,6 @@ fast = generate(writer.model, one, max_length=tokens)
 print(f"with the cache  {tokens / (time.perf_counter() - start):>8,.0f} tokens a second, {tokens} tokens")
 same = int(np.argmin(np.append((fast == without_cache(one, tokens))[0], False)))
 print(f"the first {same} of {tokens} tokens are the same")  # two nearly equal odds may change places by rounding
-assert same > tokens // 4
 
 # %% [markdown]
 # ## 5. BLEU and ROUGE, and where they mislead
@@ -329,14 +335,15 @@ def scores(candidates: list[str], references: list[str]) -> tuple[float, float]:
     return bleu, float(np.mean(rouge))
 
 
-real = [tokenizer.decode(row) for row in written_by["the real text"]]
+real = [tokenizer.decode(row) for row in written_by[REAL]]
 print(f"{'against the real continuation':<34}{'BLEU':>7}{'ROUGE-L':>9}")
 for name in ("greedy", "top-p 0.9", "temperature 1.3"):
     bleu, rouge = scores([tokenizer.decode(row) for row in written_by[name]], real)
     print(f"{name:<34}{bleu:>7.1f}{rouge:>9.3f}")
-    run.record(**{f"test_bleu_{name.replace(' ', '_').replace('-', '_').replace('.', '')}": bleu})
+    run.record(**{figure_name("bleu", name): bleu, figure_name("rouge_l", name): rouge})
 bleu, rouge = scores([*real[1:], real[0]], real)
 print(f"{'the real continuation of another':<34}{bleu:>7.1f}{rouge:>9.3f}")
+run.record(baseline_test_bleu=bleu, baseline_test_rouge_l=rouge)
 
 PAIRS = [
     (
@@ -365,8 +372,8 @@ for name, reference, candidate in PAIRS:
 # cannot end a turn by typing one.
 
 # %%
-before = writer.write(["What is your name?", "Tell me a joke."], 24, Sampling(temperature=0.7, top_p=0.9), run.seed)
-print(f"before: What is your name?{before[0]!r}")
+answers = writer.write(["What is your name?", "Tell me a joke."], 24, Sampling(temperature=0.7, top_p=0.9), run.seed)
+print(f"before: What is your name?{answers[0]!r}")
 talker = LanguageModel(tokenizer, preset.context_length, corpus.language, ends=True, chats=True)
 talker.model = LanguageModel.load(folder).model
 parts = {name: getattr(dialogues, name) for name in ("train", "validation", "test")}
@@ -376,7 +383,7 @@ examples = {name: chat_examples(tokenizer, part, row) for name, part in parts.it
 loss = SparseCrossentropy(ignore_class=0)
 steps = preset.chat_epochs * math.ceil(len(parts["train"]) / preset.chat_batch)
 talker.model.compile(keras.optimizers.Adam(warmup_cosine(5e-4, steps, 0.1, 1e-5)), loss)
-untrained = evaluate(talker.model, examples["validation"])["loss"]
+before = evaluate(talker.model, examples["test"])["loss"]
 stopping = keras.callbacks.EarlyStopping("val_loss", patience=3, restore_best_weights=True)
 history = fit(
     talker.model,
@@ -388,10 +395,9 @@ history = fit(
     seed=run.seed,
 )
 talker.save(run.folder())
-tuned = evaluate(talker.model, examples["test"])["loss"]
-after = min(history.history["val_loss"])
-print(f"loss of a reply's token: validation {untrained:.2f} before, {after:.2f} after; test {tuned:.2f}")
-run.record(validation_reply_loss_before=untrained, test_reply_loss=tuned)
+after = evaluate(talker.model, examples["test"])["loss"]
+print(f"loss of a reply's token, test part: {before:.2f} before, {after:.2f} after")
+run.record(baseline_test_reply_loss=before, test_reply_loss=after)
 run.figure("chat", plots.plot_history(history, title="Learning to answer"))
 
 talk = Conversation(talker, Sampling(temperature=0.7, top_p=0.9, repetition_penalty=1.1), run.seed)

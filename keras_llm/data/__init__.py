@@ -9,6 +9,7 @@ from keras_llm.data.datasets import ClassificationData, Part, describe, load
 from keras_llm.data.dialogues import DialogueData
 from keras_llm.data.files import detect_language, from_files
 from keras_llm.data.glove import load_glove
+from keras_llm.data.masking import hide_tokens
 from keras_llm.data.packing import Packed, attention_mask, next_tokens, pack
 from keras_llm.data.pairs import PairPart, TranslationData
 from keras_llm.data.shard_writer import write_shards
@@ -35,6 +36,7 @@ __all__ = [
     "fetch",
     "fetch_file",
     "from_files",
+    "hide_tokens",
     "is_cached",
     "length_for",
     "load",

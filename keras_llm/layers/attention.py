@@ -54,7 +54,7 @@ class MultiHeadAttention(layers.Layer):
     Concat(head_1, …, head_H) W_O, with head_i = Attention(x W_Q,i, memory W_K,i, memory W_V,i). Without a memory the
     positions ask one another (self-attention), with one they ask it (cross-attention). Same weights, outputs and
     gradients as ``keras.layers.MultiHeadAttention(num_heads, D // num_heads)``, and with fewer heads of keys and values
-    as ``keras.layers.GroupedQueryAttention``.
+    as ``keras.layers.GroupQueryAttention``.
 
     Args:
         num_heads: H; it divides the width D.
