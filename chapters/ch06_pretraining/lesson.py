@@ -67,20 +67,20 @@ class Preset:
     # the models of sections 2 to 4, on the same tokens
     vocabulary_size: int = 4_000
     context_length: int = 128
-    batch_size: int = 16
-    steps: int = 800
+    batch_size: int = 32
+    steps: int = 480
     reports: int = 8  # of the validation loss, in each training
     hidden_dim: int = 192
     num_heads: int = 6
     num_layers: int = 4
     # the GPT of section 5
-    best_dim: int = 256
-    best_heads: int = 8
-    best_layers: int = 6
+    best_dim: int = 192
+    best_heads: int = 4
+    best_layers: int = 4
     best_context: int = 128
-    best_batch: int = 16
-    best_steps: int = 2_000
-    best_dropout: float = 0.1
+    best_batch: int = 32
+    best_steps: int = 1_200
+    best_dropout: float = 0.0
     # nanoGPT's laptop settings
     laptop_layers: int = 4
     laptop_steps: int = 2_000
@@ -235,11 +235,10 @@ def adam(rate: float) -> Callable[[int], keras.optimizers.Optimizer]:
     return lambda steps: keras.optimizers.Adam(warmup_cosine(rate, steps, 0.05, rate / 10))
 
 
-def muon(rate: float) -> Callable[[int], keras.optimizers.Optimizer]:
+def muon(steps: int) -> keras.optimizers.Optimizer:
     """Chapter 5 says what it does."""
-    return lambda steps: keras.optimizers.Muon(
-        warmup_cosine(rate, steps, 0.05, rate / 50), adam_beta_2=0.98, weight_decay=0.1, global_clipnorm=1.0
-    )
+    rates = warmup_cosine(8e-3, steps, 0.05, 1.6e-4)
+    return keras.optimizers.Muon(rates, adam_beta_2=0.98, weight_decay=0.1, global_clipnorm=1.0)
 
 
 options = {"context": preset.context_length, "batch": preset.batch_size, "steps": preset.steps}
@@ -265,7 +264,7 @@ print(f"\n3-gram, counted in {counting_seconds:.1f} s: {counted:.3f}")
 LLAMA = {"positions": "rotary", "norm": "rms", "activation": "swiglu", "use_bias": False}
 keras.utils.set_random_seed(run.seed)
 language_model.model = GPT(V, preset.context_length, preset.hidden_dim, preset.num_heads, preset.num_layers, **LLAMA)
-train_on("gpt", language_model.model, ids, optimizer=muon(4e-3), text_model=language_model, **options)
+train_on("gpt", language_model.model, ids, optimizer=muon, text_model=language_model, **options)
 language_model.save(run.folder())
 
 # %% [markdown]
@@ -323,7 +322,11 @@ rows = data.batches(
     riddles[0], riddles[1], sample_weight=riddles[2], batch_size=preset.batch_size, shuffle_seed=run.seed
 )
 accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
-bert.compile(muon(4e-3)(a_report * preset.reports), SparseCrossentropy(), weighted_metrics=[accuracy])
+bert.compile(
+    muon(a_report * preset.reports),
+    SparseCrossentropy(reduction="mean_with_sample_weight"),
+    weighted_metrics=[accuracy],
+)
 history = fit(
     bert,
     rows.take(a_report),
@@ -396,10 +399,8 @@ run.record(
 
 # %%
 characters = text.CharacterTokenizer.train(train, preset.vocabulary_size)
-character_ids = {
-    name: np.array(characters.encode("\n\n".join(part)), "int32")
-    for name, part in (("train", train), ("validation", validation))
-}
+best = LanguageModel(characters, preset.best_context, corpus.language)
+character_ids = {name: best.token_ids(part) for name, part in (("train", train), ("validation", validation))}
 keras.utils.set_random_seed(run.seed)
 laptop = GPT(characters.vocabulary_size, 64, 128, 4, preset.laptop_layers, use_bias=False)
 
@@ -413,7 +414,6 @@ def nano(steps: int) -> keras.optimizers.Optimizer:
 
 train_on("laptop", laptop, character_ids, context=64, batch=12, steps=preset.laptop_steps, optimizer=nano)
 keras.utils.set_random_seed(run.seed)
-best = LanguageModel(characters, preset.best_context, corpus.language)
 best.model = GPT(
     characters.vocabulary_size,
     preset.best_context,
@@ -430,7 +430,7 @@ train_on(
     context=preset.best_context,
     batch=preset.best_batch,
     steps=preset.best_steps,
-    optimizer=muon(4e-3),
+    optimizer=muon,
 )
 for name in ("laptop", "ten_minutes"):
     run.record(**{f"validation_loss_{name}": min(curves[name][1])})
@@ -471,7 +471,7 @@ for name, each in (("characters", characters), ("bytes", text.ByteTokenizer())):
         each.vocabulary_size, preset.context_length, preset.hidden_dim, preset.num_heads, preset.num_layers, **LLAMA
     )
     read = {part: reader.token_ids(documents) for part, documents in (("train", train), ("validation", validation))}
-    train_on(name, reader.model, read, optimizer=muon(4e-3), **options)
+    train_on(name, reader.model, read, optimizer=muon, **options)
     reports[name] = reader.report(validation)
 for name, report in reports.items():
     print(f"{name}: {report}")

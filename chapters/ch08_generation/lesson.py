@@ -116,7 +116,7 @@ run.use_data(corpus)
 train = corpus.train.take(preset.characters)
 held_out = corpus.test.take(preset.held_out_characters)
 validation = corpus.validation.take(preset.held_out_characters)
-least = 30 * preset.context_length
+least = 8 * preset.context_length
 if min(sum(map(len, held_out)), sum(map(len, validation))) < least:
     raise InputError(f"{corpus.name} is too short: bring a text of {20 * least:,} characters or more.")
 dialogues = data.load("chatterbot_zh" if corpus.language == "zh" else "chatterbot_en", seed=run.seed)
