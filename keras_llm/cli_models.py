@@ -1,5 +1,6 @@
 """The commands of keras-llm that try a trained model: predict, translate, generate, chat."""
 
+import contextlib
 import json
 import sys
 from collections.abc import Iterator
@@ -101,23 +102,31 @@ def chat(
 
     sampling = _sampling(repetition_penalty, temperature, top_k, top_p, min_p)
     talk = Conversation(LanguageModel.load(folder), sampling, seed, max_tokens)
-    shown = sys.stdin.isatty()
-    if shown:
-        print("Type something and press Enter; /new begins anew, Ctrl-D ends.", file=sys.stderr)
-    while True:
-        print("> " if shown else "", end="", flush=True)
-        line = sys.stdin.readline()
-        if not line:
-            return
-        if line.strip() == "/new":
+    for line in _turns():
+        if line == "/new":
             talk.turns.clear()
-        elif line.strip():
+        else:
             try:
-                for piece in talk.reply(line.strip()):
+                for piece in talk.reply(line):
                     print(piece, end="", flush=True)
             except KeyboardInterrupt:
                 print(" …", end="")
             print(flush=True)
+
+
+def _turns() -> Iterator[str]:
+    """What the user says, line by line: at a prompt with the arrow keys in a terminal, or from a file or a pipe."""
+    if not sys.stdin.isatty():
+        yield from map(str.strip, _typed_lines())
+        return
+    with contextlib.suppress(ImportError):  # Windows has none
+        import readline  # noqa: F401  (gives input() a history)
+    print("Type something and press Enter; /new begins anew, Ctrl-D ends.", file=sys.stderr)
+    with contextlib.suppress(EOFError):
+        while True:
+            if line := input("> ").strip():
+                yield line
+    print()
 
 
 def _sampling(repetition_penalty: float, temperature: float, top_k: int | None, top_p: float, min_p: float):

@@ -44,7 +44,7 @@ class LanguageModel(TextModel):
         end = [self.tokenizer.end_id]
         return np.concatenate([np.array([*ids, *end], "int32") for ids in self.tokenizer.encode_all(documents)])
 
-    def report(self, documents: Sequence[str], batch_size: int = 32) -> LanguageModelReport:
+    def report(self, documents: Sequence[str], batch_size: int = 64) -> LanguageModelReport:
         """What a text costs, in windows of T tokens that do not overlap; what does not fill the last one is left out.
 
         Raises:

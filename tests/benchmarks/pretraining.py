@@ -13,20 +13,20 @@ pip install -c constraints.txt -e ".[bench]". The machine should do nothing else
 
 import argparse
 import dataclasses
+import json
 import math
 import os
 import statistics
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras
 import numpy as np
 
 from keras_llm import data, text
-from keras_llm.models import GPT
-from keras_llm.training import SparseCrossentropy, fit, warmup_cosine
 from tests.benchmarks.workloads import WORKLOADS
 
 LLAMA = {"positions": "rotary", "norm": "rms", "activation": "swiglu", "use_bias": False}
@@ -74,6 +74,11 @@ class Text:
 
 def train_own(settings: Settings, corpus: Text, seed: int) -> tuple[float, float]:
     """The best validation loss, and seconds, compiling and scoring included."""
+    import keras
+
+    from keras_llm.models import GPT
+    from keras_llm.training import SparseCrossentropy, fit, warmup_cosine
+
     keras.utils.set_random_seed(seed)
     sizes = (corpus.vocabulary_size, settings.context, settings.width, settings.heads, settings.layers)
     model = GPT(*sizes, dropout=settings.dropout, **settings.options)
@@ -109,15 +114,17 @@ def train_torch(settings: Settings, corpus: Text, seed: int) -> tuple[float, flo
             last = name.endswith(("output.weight", "down.weight"))
             torch.nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * settings.layers) if last else 0.02)
     optimizer, network = peers_torch.optimizer_of("gpt_small", model.parameters()), torch.compile(model)
-    rates = warmup_cosine(1e-3, settings.steps, 0.05, 1e-4)
+    warmup = settings.steps // 20
     draw, width = np.random.default_rng(seed), np.arange(settings.context + 1)
     held_out = [torch.from_numpy(part).long() for part in data.windows(corpus.validation, settings.context)]
     start, best = time.perf_counter(), math.inf
     for step in range(settings.steps):
         begins = draw.integers(len(corpus.train) - settings.context, size=(settings.batch, 1))
         rows = torch.from_numpy(corpus.train[begins + width]).long()
+        done = (step - warmup) / (settings.steps - warmup)
+        rate = 1e-3 * step / warmup if step < warmup else 1e-4 + 9e-4 * (1 + math.cos(math.pi * done)) / 2
         for group in optimizer.param_groups:
-            group["lr"] = float(rates(step))
+            group["lr"] = rate
         loss = network(rows[:, :-1], rows[:, 1:])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -137,6 +144,21 @@ def train_torch(settings: Settings, corpus: Text, seed: int) -> tuple[float, flo
 PEERS = {"keras_llm": train_own, "torch": train_torch}
 
 
+def elsewhere(path: Path, settings: str, steps: int, peer: str, seed: int) -> tuple[float, float]:
+    """A training in a process of its own: PyTorch and TensorFlow do not live in one."""
+    command = [sys.executable, "-m", "tests.benchmarks.pretraining", str(path), "--here", "--settings", settings]
+    command += ["--steps", str(steps), "--peers", peer, "--seeds", str(seed)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        last = ""
+        for line in process.stdout:
+            last = line
+            if not line.startswith("["):
+                print(line, end="", flush=True)
+    if process.returncode:
+        raise SystemExit(f"{peer}, seed {seed}: the training failed with exit code {process.returncode}.")
+    return tuple(json.loads(last))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks.pretraining",
@@ -147,24 +169,27 @@ def main() -> None:
     parser.add_argument("--settings", choices=SETTINGS, default="laptop", help="default %(default)s")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default 0 1 2")
     parser.add_argument("--peers", choices=PEERS, nargs="+", help="default: both where PyTorch has the same")
-    parser.add_argument("--steps", type=int, help="updates, at least 8; default: those of the settings")
+    parser.add_argument("--steps", type=int, help="updates, at least 20; default: those of the settings")
+    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)  # one training, in this process
     chosen = parser.parse_args()
     if not chosen.text.is_file():
         parser.error(f"{chosen.text}: there is no such file")
     settings = SETTINGS[chosen.settings]
     if chosen.steps is not None:
-        if chosen.steps < REPORTS:
-            parser.error(f"--steps {chosen.steps}: give {REPORTS} or more")
+        if chosen.steps < 20:
+            parser.error(f"--steps {chosen.steps}: give 20 or more")
         settings = dataclasses.replace(settings, steps=chosen.steps)
     peers = chosen.peers or (["keras_llm"] if settings.muon else list(PEERS))
     if settings.muon and "torch" in peers:
         parser.error(f"--settings {chosen.settings}: PyTorch's peer has nanoGPT's network and optimizer only")
-    corpus = Text.read(chosen.text)
-    print(f"{chosen.text.name}, {corpus.vocabulary_size} characters; {settings}")
+    if chosen.here:
+        print(json.dumps(PEERS[peers[0]](settings, Text.read(chosen.text), chosen.seeds[0])))
+        return
+    print(f"{chosen.text.name}; {settings}")
     found: dict[str, list[tuple[float, float]]] = {peer: [] for peer in peers}
     for seed in chosen.seeds:
         for peer in peers:
-            loss, seconds = PEERS[peer](settings, corpus, seed)
+            loss, seconds = elsewhere(chosen.text, chosen.settings, settings.steps, peer, seed)
             found[peer].append((loss, seconds))
             print(f"{peer}, seed {seed}: validation loss {loss:.4f}, {seconds / 60:.1f} minutes", flush=True)
     for peer, results in found.items():
