@@ -61,8 +61,8 @@ class Preset:
     hidden_dim: int = 256
     num_heads: int = 8
     num_layers: int = 4
-    batch_size: int = 8
-    steps: int = 1_200
+    batch_size: int = 16
+    steps: int = 702
     reports: int = 6
     # what is measured
     texts: int = 64  # written with each setting
@@ -137,15 +137,16 @@ writer.model = GPT(
     activation="swiglu",
     use_bias=False,
 )
-rates = warmup_cosine(4e-3, preset.steps, 0.05, 1e-4)
-writer.model.compile(keras.optimizers.Muon(rates, adam_beta_2=0.98, global_clipnorm=1.0), SparseCrossentropy())
+rates = warmup_cosine(8e-3, preset.steps, 0.05, 1.6e-4)
+optimizer = keras.optimizers.Muon(rates, adam_beta_2=0.98, weight_decay=0.1, global_clipnorm=1.0)
+writer.model.compile(optimizer, SparseCrossentropy())
 a_report = preset.steps // preset.reports
 fit(
     writer.model,
     data.random_windows(ids, preset.context_length, batch_size=preset.batch_size, steps=a_report, seed=run.seed),
     validation_data=data.windows(writer.token_ids(validation), preset.context_length),
     epochs=preset.reports,
-    batch_size=32,
+    batch_size=64,
     callbacks=run.callbacks("writer", None, writer),
 )
 folder = run.folder() / "writer"
