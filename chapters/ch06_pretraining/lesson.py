@@ -518,7 +518,7 @@ if len(x) > 2:
     factor, exponent = text.fit_power_law(x, y)
     print(f"loss = {factor:.2f} · compute^{exponent:.3f} over the {len(x)} best points")
     run.record(validation_scaling_exponent=exponent)
-    points["the best for each amount"] = (x, y)
+    points = {"the best for each amount": (x, y)} | points
 figure = plots.plot_power_laws(
     {name: (np.array(x), np.array(y)) for name, (x, y) in points.items()},
     {"the best for each amount": (factor, exponent)} if len(x) > 2 else {},

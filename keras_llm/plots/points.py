@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from keras_llm.plots.fonts import legible
-from keras_llm.plots.style import COLOURS, MARKERS, figure_style, finish
+from keras_llm.plots.style import COLOURS, MARKERS, figure_style, finish, label_logarithmic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,7 +38,6 @@ def plot_points(
         2
     """
     from matplotlib.figure import Figure
-    from matplotlib.ticker import NullFormatter
 
     if not points:
         raise ValueError("Give at least one point.")
@@ -50,7 +49,6 @@ def plot_points(
     axes.set(xlabel=legible(xlabel), ylabel=legible(ylabel))
     if log_y:
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        label_logarithmic(axes.yaxis)
     figure.legend(loc="outside lower center", ncols=3)
     return finish(figure, title)
