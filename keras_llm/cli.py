@@ -4,19 +4,17 @@ Nothing heavy is imported here before a command needs it, so that ``keras-llm --
 """
 
 import difflib
-import json
 import math
 import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from keras_llm import book
+from keras_llm import book, cli_models
 from keras_llm.errors import InputError, WorkError
 
 app = typer.Typer(
@@ -145,64 +143,7 @@ def run_lesson(name: str) -> None:
         _fail(current.interrupted() if current else "Interrupted before the run began; nothing was written.", 130)
 
 
-@app.command(epilog='Example:  [bold]keras-llm predict runs/mine "A film that I will not forget."[/]')
-def predict(
-    folder: Annotated[Path, typer.Argument(help="Output folder of a finished run.")],
-    sentences: Annotated[list[str] | None, typer.Argument(help="Sentences; without any, one a line is read.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
-) -> None:
-    """Classify sentences with the model of a run."""
-    from keras_llm.classifier import Classifier
-
-    classifier = Classifier.load(folder)
-    for sentence in _checked(sentences):
-        probabilities = classifier.probabilities([sentence])[0]
-        best = int(probabilities.argmax())
-        if as_json:
-            scores = {label: round(float(p), 6) for label, p in zip(classifier.classes, probabilities, strict=True)}
-            answer = {"text": sentence, "label": classifier.classes[best], "probabilities": scores}
-            print(json.dumps(answer, ensure_ascii=False), flush=True)
-        else:
-            print(f"{classifier.classes[best]}  {probabilities[best]:.1%}  {sentence}", flush=True)
-
-
-@app.command(epilog='Example:  [bold]keras-llm translate runs/mine "The light is on."[/]')
-def translate(
-    folder: Annotated[Path, typer.Argument(help="Output folder of a finished run of a translator.")],
-    sentences: Annotated[list[str] | None, typer.Argument(help="Sentences; without any, one a line is read.")] = None,
-    beams: Annotated[int, typer.Option(min=1, max=64, help="Beginnings kept side by side; 1 is greedy.")] = 4,
-) -> None:
-    """Translate sentences with the model of a run."""
-    from keras_llm.translator import Translator
-
-    translator = Translator.load(folder)
-    for sentence in _checked(sentences):
-        print(translator.translate([sentence], num_beams=beams)[0], flush=True)
-
-
-def _checked(sentences: list[str] | None) -> Iterator[str]:
-    """The sentences of the command line, or else those that are typed.
-
-    Raises:
-        InputError: one is empty, or not in the terminal's encoding.
-    """
-    if sentences is None and sys.stdin.isatty():
-        print("Type a sentence and press Enter; Ctrl-D ends.", file=sys.stderr)
-    for number, sentence in enumerate(_typed_lines() if sentences is None else sentences, 1):
-        if not sentence.strip():
-            raise InputError(f"Sentence {number} is empty: type some words.")
-        if any("\ud800" <= character <= "\udfff" for character in sentence):
-            raise InputError(f"Sentence {number} is not {sys.getfilesystemencoding()}: type it in this encoding.")
-        yield sentence
-
-
-def _typed_lines() -> Iterator[str]:
-    try:
-        for line in sys.stdin:
-            if line.strip():  # blank lines between sentences say nothing
-                yield line.rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise InputError(f"The sentences on standard input are not {error.encoding}: convert them first.") from error
+app.add_typer(cli_models.app)  # predict, translate, generate, chat
 
 
 @app.command()

@@ -19,7 +19,7 @@ from keras_llm.errors import InputError
 from keras_llm.outputs import write_text
 
 # The figure that speaks for a chapter: the first that it has.
-HEADLINES = ("test_accuracy", "test_bits_per_character", "test_bleu", "test_exact_match")
+HEADLINES = ("test_accuracy", "test_bits_per_character", "test_bleu", "test_exact_match", "test_reply_loss")
 ABOUT = {"chapter", "preset", "seed", "status", "asked", "seconds", "peak_memory_gb", "versions", "machine"}
 ABOUT |= {"speed", "stages"}
 ROUNDING = 1e-4  # a figure below this is what rounding left

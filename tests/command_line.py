@@ -17,6 +17,7 @@ CHAPTER = "ch03_lstm_classifier"
 OWN = ("--data", "reviews.csv", "--output", "runs/mine")  # as the README has it
 TEXT_CHAPTER = "ch02_text_to_tensors"
 OWN_TEXT = ("--data", "novel.txt")  # the same
+WRITING_CHAPTERS = ("ch06_pretraining", "ch08_generation")
 PAIR_CHAPTER = "ch05_transformer"
 OWN_PAIRS = ("--data", "pairs.tsv", "--output", "runs/pairs")  # the same
 OFFLINE = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple"}  # nobody listens there

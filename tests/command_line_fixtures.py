@@ -1,12 +1,14 @@
 """Fixtures of the command line's tests; a test file asks for them with ``pytest_plugins``."""
 
-import functools
+import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.command_line import (
     CHAPTER,
@@ -54,47 +56,72 @@ def cli(tmp_path, monkeypatch, capsys) -> Iterator[Callable[..., Answer]]:
 
 
 @pytest.fixture(scope="session")
-def finished_run(tmp_path_factory) -> Callable[[str], Path]:
+def once(tmp_path_factory) -> Callable[[str, Callable[[Path], None]], Path]:
+    """``once(name, make)``: a folder that ``make(folder)`` fills, one time for all processes of the test session."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def folder_of(name: str, make: Callable[[Path], None]) -> Path:
+        folder, done = shared / name, shared / f"{name}.done"
+        with FileLock(shared / f"{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(folder)
+                done.touch()
+        return folder
+
+    return folder_of
+
+
+@pytest.fixture(scope="session")
+def finished_run(once) -> Callable[[str], Path]:
     """The folder of a chapter's smoke run on its own data, made once: ``finished_run("ch03_lstm_classifier")``."""
 
-    @functools.cache
     def run(chapter: str) -> Path:
-        folder = tmp_path_factory.mktemp("smoke")
-        answer = shell(f"keras-llm run {chapter} --preset smoke --output run", folder, timeout=600)
-        assert answer.code == 0, answer.err
-        return folder / "run"
+        def make(folder: Path) -> None:
+            answer = shell(f"keras-llm run {chapter} --preset smoke --output run", folder, timeout=600)
+            assert answer.code == 0, answer.err
+
+        return once(f"smoke_{chapter}", make) / "run"
 
     return run
 
 
 @pytest.fixture(scope="session")
-def own_run(tmp_path_factory) -> Path:
+def own_run(once) -> Path:
     """A smoke run with the options ``OWN``, by ``python -m chapters...``; its ``reviews.csv`` is two folders up."""
-    folder = tmp_path_factory.mktemp("own")
-    write_reviews(folder / "reviews.csv")
-    command = [sys.executable, "-m", f"chapters.{CHAPTER}", *OWN, "--preset", "smoke"]
-    answer = shell(command, folder, home=folder / "home")
-    assert answer.code == 0, answer.err
-    return folder / OWN[-1]
+
+    def make(folder: Path) -> None:
+        write_reviews(folder / "reviews.csv")
+        command = [sys.executable, "-m", f"chapters.{CHAPTER}", *OWN, "--preset", "smoke"]
+        answer = shell(command, folder, home=folder / "home")
+        assert answer.code == 0, answer.err
+
+    return once("own", make) / OWN[-1]
 
 
 @pytest.fixture(scope="session")
-def novel_run(tmp_path_factory) -> Path:
+def novel_run(once) -> Path:
     """A smoke run on a file of mixed scripts, without network and with an empty cache."""
-    folder = tmp_path_factory.mktemp("novel")
-    write_novel(folder / "novel.txt")
-    command = ["keras-llm", "run", TEXT_CHAPTER, *OWN_TEXT, "--preset", "smoke", "--output", "run"]
-    answer = shell(command, folder, home=folder / "home")
-    assert answer.code == 0, answer.err
-    return folder / "run"
+
+    def make(folder: Path) -> None:
+        write_novel(folder / "novel.txt")
+        command = ["keras-llm", "run", TEXT_CHAPTER, *OWN_TEXT, "--preset", "smoke", "--output", "run"]
+        answer = shell(command, folder, home=folder / "home")
+        assert answer.code == 0, answer.err
+
+    return once("novel", make) / "run"
 
 
 @pytest.fixture(scope="session")
-def pairs_run(tmp_path_factory) -> Path:
+def pairs_run(once) -> Path:
     """A smoke run on made-up pairs, without network and with an empty cache."""
-    folder = tmp_path_factory.mktemp("pairs")
-    write_pairs(folder / "pairs.tsv")
-    command = ["keras-llm", "run", PAIR_CHAPTER, *OWN_PAIRS, "--preset", "smoke"]
-    answer = shell(command, folder, home=folder / "home")
-    assert answer.code == 0, answer.err
-    return folder / OWN_PAIRS[-1]
+
+    def make(folder: Path) -> None:
+        write_pairs(folder / "pairs.tsv")
+        command = ["keras-llm", "run", PAIR_CHAPTER, *OWN_PAIRS, "--preset", "smoke"]
+        answer = shell(command, folder, home=folder / "home")
+        assert answer.code == 0, answer.err
+
+    return once("pairs", make) / OWN_PAIRS[-1]

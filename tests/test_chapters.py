@@ -14,7 +14,8 @@ from keras_llm.runs import HISTORY_FIELDS, PRESETS
 
 pytest_plugins = ["tests.command_line_fixtures"]
 CHAPTERS = book.chapters()
-SERIALISED = {"shards"}  # a folder of chapter 2
+SERIALISED = {"tokenizer.json", "classifier.json", "translator.json", "language_model.json"}
+SERIALISED |= {"shards", "writer"}  # folders of chapters 2 and 6, and of chapter 8
 ONE_BATCH = {"one_sentence"}  # trainings of chapter 5 whose epochs are one batch long
 FIGURE = re.compile(r"(baseline_)?(train|validation|test)_[a-z0-9]+(_[a-z0-9]+)*")
 
@@ -105,7 +106,7 @@ class TestSmokeRun:
     def test_the_folder_holds_what_the_readme_says_and_no_leftovers(self, finished_run, chapter) -> None:
         names = {path.name for path in finished_run(chapter).iterdir() if path.suffix != ".png"}
         needed = {"metrics.json", "history.csv", "log.jsonl", "model.keras", "run.json"}
-        assert needed <= names <= needed | {"tokenizer.json", "classifier.json", "translator.json"} | SERIALISED
+        assert needed <= names <= needed | SERIALISED
         assert not (finished_run(chapter) / "interrupted.png").exists()
 
     def test_run_json(self, finished_run, chapter) -> None:

@@ -1,4 +1,4 @@
-"""Running text of the user's own in chapter 2, and the chapter that takes no file: what works, what is refused."""
+"""Running text of the user's own in chapters 2, 6 and 8, and the chapter that takes no file: what works, what not."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from keras_llm.data import open_shards
 from tests.command_line import TEXT_CHAPTER as CHAPTER
-from tests.command_line import about, files_below, write_novel
+from tests.command_line import WRITING_CHAPTERS, about, files_below, shell, write_novel
 
 pytest_plugins = ["tests.command_line_fixtures"]
 
@@ -28,6 +28,26 @@ def test_the_shards_of_the_run_can_be_opened(novel_run) -> None:
     shards = open_shards(novel_run / "shards")
     assert len(shards) > 100
     assert list(shards.features) == ["token_ids"]
+
+
+@pytest.mark.slow
+@pytest.mark.network
+@pytest.mark.parametrize("chapter", WRITING_CHAPTERS)
+def test_a_text_of_mixed_scripts_trains_a_model_that_writes(chapter, tmp_path) -> None:
+    write_novel(tmp_path / "novel.txt")
+    answer = shell(f"keras-llm run {chapter} --preset smoke --data novel.txt --output run", tmp_path, timeout=600)
+    assert answer.code == 0, answer.err
+    answer = shell(["keras-llm", "generate", "run", "The old man", "--max-tokens", "20"], tmp_path)
+    assert answer.code == 0 and answer.out.startswith("The old man"), answer.err
+
+
+@pytest.mark.parametrize("chapter", WRITING_CHAPTERS)
+def test_a_text_that_is_too_short_to_train_on_gets_one_sentence(cli, chapter) -> None:
+    write_novel(Path("novel.txt"), paragraphs=20)
+    answer = cli("run", chapter, "--preset", "smoke", "--data", "novel.txt", "--output", "mine")
+    assert answer.code == 2
+    assert "bring a text of" in answer.sentence and "novel" in answer.sentence
+    assert not Path("mine").exists()
 
 
 def test_the_figures_of_another_language_are_not_there(novel_run) -> None:

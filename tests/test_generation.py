@@ -71,7 +71,8 @@ def test_greedy_search_with_a_cache_is_greedy_search(model, jit_compile) -> None
 def test_the_cache_gives_the_logits_of_the_whole_sequence(model) -> None:
     written = np.array([[START, 4, 3, 3, 4]] * 3)
     whole = model({"source_ids": SOURCES, "target_ids": written}).numpy()
-    memory, cache = model.start(tf.constant(SOURCES), 5)
+    memory, cache, first = model.start(tf.constant(SOURCES), 5)
+    assert first == 0
     for position in range(5):
         logits, cache = model.step(tf.constant(written[:, position]), position, memory, cache)
         np.testing.assert_allclose(logits, whole[:, position], rtol=1e-4, atol=1e-4)
@@ -99,7 +100,7 @@ class Coin:
     """No Keras model, only the protocol: the same odds at each step, whatever was written before."""
 
     def start(self, inputs, longest):
-        return (), tf.zeros((inputs.shape[0], 1))
+        return (), tf.zeros((inputs.shape[0], 1)), 0
 
     def step(self, token_ids, position, memory, cache):
         return tf.tile(tf.math.log([[1e-9, 1e-9, 0.4, 0.35, 0.25]]), (cache.shape[0], 1)), cache
@@ -140,8 +141,9 @@ def test_another_length_penalty_needs_no_other_program(model) -> None:
 
 
 def test_a_search_is_compiled_once_and_follows_the_weights(model) -> None:
+    _PROGRAMS.pop(model, None)
     generate(model, SOURCES, max_length=5, **OPTIONS)
-    program = _PROGRAMS[model][5, START, END, 1, True]
+    (program,) = _PROGRAMS[model].values()
     traces = program.experimental_get_tracing_count()
     weights = model.get_weights()
     model.set_weights([-weight for weight in weights])

@@ -74,6 +74,20 @@ def test_attention_is_keras_attention(memory, case) -> None:
     np.testing.assert_allclose(result[1].sum(axis=-1), 1, rtol=1e-5)
 
 
+@pytest.mark.parametrize("shared", [1, 2])
+@pytest.mark.parametrize("fused", [False, True], ids=["separate", "fused"])
+def test_fewer_heads_of_keys_and_values_are_keras_grouped_queries(shared, fused) -> None:
+    heads = 4
+    own = with_random_weights(MultiHeadAttention(heads, num_key_value_heads=shared, fused=fused), X.shape)
+    theirs = keras.layers.GroupQueryAttention(D // heads, heads, shared)
+    theirs.build(X.shape, X.shape)
+    theirs.set_weights([np.reshape(w, t.shape) for w, t in zip(own.get_weights(), theirs.weights, strict=True)])
+    expected = outputs_and_gradients(lambda x: theirs(x, x, value_mask=REAL, use_causal_mask=True), [X], theirs.weights)
+    result = outputs_and_gradients(lambda x: own(x, mask=REAL, use_causal_mask=True), [X], own.weights)
+    assert_close([np.reshape(r, e.shape) for r, e in zip(result, expected, strict=True)], expected)
+    assert own.kernels["key"].shape == (D, shared * D // heads) and len(result) == 10
+
+
 @pytest.mark.parametrize("memory", [False, True], ids=["self", "cross"])
 def test_fused_products_give_the_same_with_fewer_of_them(memory) -> None:
     plain, fused = build(memory), build(memory, fused=True)

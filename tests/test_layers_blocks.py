@@ -211,7 +211,8 @@ def test_dropout_acts_on_each_sub_layer(kind) -> None:
 @BOTH
 def test_blocks_survive_saving_with_every_option(kind, tmp_path) -> None:
     options = {"dropout": 0.1, "activation": "gelu", "pre_norm": False, "attention_dropout": 0.2, "rotary": True}
-    options |= {"fused": True, "epsilon": 1e-3}
+    options |= {"fused": True, "epsilon": 1e-3, "norm": "rms", "use_bias": False, "num_key_value_heads": 1}
+    options |= {"kernel_initializer": keras.initializers.Orthogonal(gain=0.5)}
     defaults = inspect.signature(EncoderBlock).parameters
     assert options.keys() == defaults.keys() - {"num_heads", "intermediate_dim", "kwargs"}
     assert all(options[name] != defaults[name].default for name in options)
@@ -222,6 +223,7 @@ def test_blocks_survive_saving_with_every_option(kind, tmp_path) -> None:
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert loaded.get_layer("block").get_config() == block.get_config()
+    options["kernel_initializer"] = keras.initializers.serialize(options["kernel_initializer"])
     assert options.items() <= block.get_config().items()
     for rows in (1, B):  # of any batch size
         batch = [array[:rows] for array in INPUTS[kind]]

@@ -104,6 +104,15 @@ def test_a_power_law_is_drawn_with_its_line() -> None:
     assert {"1", "10", "100", "1,000"} <= labels and not any("$" in label for label in labels)
 
 
+def test_a_short_axis_and_a_long_one_have_numbers_that_can_be_read() -> None:
+    x = np.geomspace(1e9, 1e13, 5)
+    (axes,) = plot_power_laws({"loss": (x, 12 * x**-0.07)}, xlabel="computation", ylabel="loss").axes
+    shown = [label.get_text() for label in axes.get_yticklabels()]
+    assert len([text for text in shown if text]) >= 3  # 1.5 to 2.8: no power of ten lies there
+    assert {"10⁹", "10¹²"} <= {label.get_text() for label in axes.get_xticklabels()}
+    assert axes.lines[0].get_marker() != "None"
+
+
 @pytest.mark.parametrize(
     ("curves", "fits"),
     [({}, {}), ({"a": ([1, 2], [0, 1])}, {}), ({"a": ([1, 2], [1])}, {}), ({"a": ([1], [1])}, {"b": (1, 1)})],

@@ -1,5 +1,6 @@
 """The README keeps its word: each command in it is run or checked, each name and file in it exists."""
 
+import io
 import re
 import shlex
 import shutil
@@ -63,6 +64,14 @@ def test_each_command_works(request, monkeypatch, command) -> None:
         answer = call(*words[1:])
         assert answer.code == 0, answer.err
         assert answer.out.strip()
+    elif words[:2] in (["keras-llm", "generate"], ["keras-llm", "chat"]):
+        call = request.getfixturevalue("cli")
+        chapter, _, _ = words[2].removeprefix("runs/").partition("-")
+        shutil.copytree(request.getfixturevalue("finished_run")(chapter), words[2])
+        monkeypatch.setattr("sys.stdin", io.StringIO("Hello!\n"))
+        answer = call(*words[1:])
+        assert answer.code == 0, answer.err
+        assert answer.out.strip()
     elif words[:2] == ["keras-llm", "predict"]:
         answer = request.getfixturevalue("mine")(*words[1:])
         assert answer.code == 0, answer.err
@@ -111,7 +120,8 @@ def test_the_python_examples_run(code, finished_run, capsys, monkeypatch, tmp_pa
 
 
 def test_the_options_of_the_text_exist(cli) -> None:
-    known = set(OPTION.findall(cli("run", "--help").out + cli("predict", "--help").out))
+    commands = ("run", "predict", "generate")
+    known = {option for command in commands for option in OPTION.findall(cli(command, "--help").out)}
     prose = re.sub(r"`(pip|python|pytest)[^`]*`|<!--.*?-->", "", TEXT)
     assert set(OPTION.findall(prose)) <= known
 

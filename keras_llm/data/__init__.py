@@ -6,17 +6,21 @@ from keras_llm.data.cache import cache_folder, fetch, fetch_file, is_cached
 from keras_llm.data.catalog import available
 from keras_llm.data.corpus import CorpusData, CorpusPart
 from keras_llm.data.datasets import ClassificationData, Part, describe, load
+from keras_llm.data.dialogues import DialogueData
 from keras_llm.data.files import detect_language, from_files
 from keras_llm.data.glove import load_glove
+from keras_llm.data.masking import hide_tokens
 from keras_llm.data.packing import Packed, attention_mask, next_tokens, pack
 from keras_llm.data.pairs import PairPart, TranslationData
 from keras_llm.data.shard_writer import write_shards
 from keras_llm.data.shards import Shards, open_shards
+from keras_llm.data.windows import random_windows, windows
 
 __all__ = [
     "ClassificationData",
     "CorpusData",
     "CorpusPart",
+    "DialogueData",
     "Packed",
     "PairPart",
     "Part",
@@ -32,6 +36,7 @@ __all__ = [
     "fetch",
     "fetch_file",
     "from_files",
+    "hide_tokens",
     "is_cached",
     "length_for",
     "load",
@@ -40,6 +45,8 @@ __all__ = [
     "open_shards",
     "pack",
     "pad_sequences_to",
+    "random_windows",
     "wasted",
+    "windows",
     "write_shards",
 ]

@@ -49,8 +49,9 @@ class Source:
 class Entry:
     """A dataset or a file of the catalog. ``task`` to ``characters`` are empty for a file that is no dataset.
 
-    ``task`` is ``"classification"``, whose rows are labelled texts, ``"corpus"``, whose rows are documents, or
-    ``"translation"``, whose rows are pairs from ``language`` into ``target_language``.
+    ``task`` is ``"classification"``, whose rows are labelled texts, ``"corpus"``, whose rows are documents,
+    ``"translation"``, whose rows are pairs from ``language`` into ``target_language``, or ``"dialogue"``, whose rows
+    are lists of turns.
     """
 
     name: str

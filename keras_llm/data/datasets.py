@@ -1,4 +1,4 @@
-"""Labelled texts in three parts, and the named datasets of the catalog: labelled texts, corpora and pairs."""
+"""Labelled texts in three parts, and the named datasets of the catalog: labelled texts, corpora, pairs, dialogues."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -9,8 +9,9 @@ import numpy as np
 from keras_llm.data.cache import fetch_with_source, is_cached
 from keras_llm.data.catalog import card, find
 from keras_llm.data.corpus import CorpusData, corpus_of
+from keras_llm.data.dialogues import DialogueData, dialogues_of
 from keras_llm.data.pairs import TranslationData, cleaned, pairs_of
-from keras_llm.data.readers import CORPUS_READERS, PAIR_READERS, READERS
+from keras_llm.data.readers import CORPUS_READERS, DIALOGUE_READERS, PAIR_READERS, READERS
 from keras_llm.data.splits import deduplicate, fingerprints, identities_of, stratified_sample, stratified_split
 from keras_llm.errors import InputError
 
@@ -126,18 +127,19 @@ class ClassificationData:
 
 def load(
     name: str, *, seed: int = 0, validation_fraction: float | None = None, test_fraction: float | None = None
-) -> ClassificationData | CorpusData | TranslationData:
+) -> ClassificationData | CorpusData | TranslationData | DialogueData:
     """A dataset of the catalog, deduplicated before it is split; downloaded when first asked for.
 
     Args:
         name: one of the datasets in :func:`keras_llm.data.available`.
         seed: of the split; the same seed gives the same parts on each machine.
         validation_fraction, test_fraction: shares in [0, 1). Of labelled texts, of each class: 0.1 and 0.2 by
-            default. Of the documents of a corpus: 0.05 and 0.05. Of the sources of pairs: 0.05 and 0.1.
+            default. Of the documents of a corpus: 0.05 and 0.05. Of the sources of pairs: 0.05 and 0.1. Of the openings
+            of dialogues: 0.1 and 0.1.
 
     Returns:
         Labelled texts when the ``task`` of the dataset is classification, running text when it is corpus, pairs of
-        sentences when it is translation.
+        sentences when it is translation, lists of turns when it is dialogue.
 
     Raises:
         InputError: the name is unknown, a fraction is out of range, or the data cannot be fetched.
@@ -158,12 +160,13 @@ def load(
         "licence": entry.licence,
         "citation": entry.citation,
     }
+    shares = {"validation_fraction": validation_fraction, "test_fraction": test_fraction}
     if entry.task == "corpus":
-        shares = {"validation_fraction": validation_fraction, "test_fraction": test_fraction}
         reader = CORPUS_READERS[entry.reader]
         return corpus_of(name, entry.language, lambda: reader(paths), origin, seed=seed, **shares)
+    if entry.task == "dialogue":
+        return dialogues_of(name, entry.language, DIALOGUE_READERS[entry.reader](paths), origin, seed=seed, **shares)
     if entry.task == "translation":
-        shares = {"validation_fraction": validation_fraction, "test_fraction": test_fraction}
         languages = (entry.language, entry.target_language)
         found = PAIR_READERS[entry.reader](paths, entry.target_language)
         pairs, labels, dropped = cleaned(found, entry.target_language)
@@ -212,6 +215,8 @@ def describe(name: str) -> dict:
         elif entry.task == "translation":
             pairs = islice(zip(*data.train.sides, strict=True), 3)
             rows = [("", f"{source} → {target}") for source, target in pairs]
+        elif entry.task == "dialogue":
+            rows = [("", " — ".join(turns)) for turns in data.train[:3]]
         else:
             rows = [
                 (data.classes[label], text)

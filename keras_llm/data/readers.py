@@ -3,7 +3,7 @@
 A reader of labelled texts takes the paths by file name and the classes, and gives ``(text, label)`` rows in file
 order, where label is the class index, or None for a row that belongs to no class. It leaves the text as it is, but for
 carriage returns. A reader of a corpus takes the paths and gives the documents; one of pairs takes the paths and the
-target language, and gives ``(source, target)``, whatever stands in the files.
+target language, and gives ``(source, target)``, whatever stands in the files; one of dialogues gives tuples of turns.
 """
 
 import gettext
@@ -120,6 +120,16 @@ def gettext_catalogs(paths: dict[str, Path], language: str) -> Iterator[tuple[st
                     yield message.rpartition("\x04")[2], translation  # what precedes it is its context
 
 
+def conversations(paths: dict[str, Path]) -> Iterator[tuple[str, ...]]:
+    """A zip with YAML files, each with a list ``conversations`` of lists of turns."""
+    import yaml
+
+    with zipfile.ZipFile(paths["members.zip"]) as bundle:
+        for name in sorted(bundle.namelist()):
+            for turns in yaml.load(bundle.read(name), yaml.BaseLoader)["conversations"]:  # texts only, no "no" = False
+                yield tuple(turn for turn in turns if isinstance(turn, str))
+
+
 def _is_closed(line: str) -> bool:
     return line.endswith(tuple("。！？）”：；…，、》』」"))
 
@@ -136,6 +146,9 @@ READERS: dict[str, Callable[[dict[str, Path], tuple[str, ...]], Iterator[Row]]] 
 }
 CORPUS_READERS: dict[str, Callable[[dict[str, Path]], Iterator[str]]] = {
     reader.__name__: reader for reader in (file_per_document, list_of_documents, tagged_newspaper)
+}
+DIALOGUE_READERS: dict[str, Callable[[dict[str, Path]], Iterator[tuple[str, ...]]]] = {
+    reader.__name__: reader for reader in (conversations,)
 }
 PAIR_READERS: dict[str, Callable[[dict[str, Path], str], Iterator[tuple[str, str]]]] = {
     reader.__name__: reader for reader in (json_trees, gettext_catalogs)

@@ -19,24 +19,33 @@ from keras_llm.evaluation.classification import (
     predicted_classes,
 )
 from keras_llm.evaluation.dictionary import DictionaryBaseline
+from keras_llm.evaluation.diversity import distinct, repetition, self_bleu
 from keras_llm.evaluation.intervals import bootstrap_interval
 from keras_llm.evaluation.mistakes import Mistake, mistakes_table, most_confident_mistakes
 from keras_llm.evaluation.ngram import NgramModel
+from keras_llm.evaluation.overlap import Overlap, overlap
+from keras_llm.evaluation.perplexity import LanguageModelReport
 from keras_llm.evaluation.translation import TranslationReport, translation_report
 
 __all__ = [
     "ClassScores",
     "ClassificationReport",
     "DictionaryBaseline",
+    "LanguageModelReport",
     "Mistake",
     "NgramModel",
+    "Overlap",
     "TfidfBaseline",
     "TranslationReport",
     "bootstrap_interval",
     "classification_report",
+    "distinct",
     "mistakes_table",
     "most_confident_mistakes",
+    "overlap",
     "predicted_classes",
+    "repetition",
+    "self_bleu",
     "tfidf_baseline",
     "translation_report",
 ]

@@ -9,7 +9,7 @@ class StepByStep(Protocol):
     N = inputs, B = rows, N times the number of beams, V = vocabulary.
     """
 
-    def start(self, inputs: Any, longest: int) -> tuple[Any, Any]:
+    def start(self, inputs: Any, longest: int) -> tuple[Any, Any, int]:
         """Read the inputs.
 
         Args:
@@ -17,8 +17,8 @@ class StepByStep(Protocol):
             longest: tokens that will be written at most.
 
         Returns:
-            ``(memory, cache)``: what stays the same from step to step, N rows; and what grows, a nest of tensors with
-            N rows as first axis and room for ``longest`` tokens.
+            ``(memory, cache, position)``: what stays the same from step to step, N rows; what grows, a nest of tensors
+            with N rows as first axis and room for ``longest`` tokens more; and where the first step's token stands.
         """
 
     def step(self, token_ids: Any, position: Any, memory: Any, cache: Any) -> tuple[Any, Any]:

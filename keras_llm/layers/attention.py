@@ -1,12 +1,13 @@
 """Attention, from one formula to several heads with masks, rotary positions and a cache.
 
 B = batch, T = positions that ask (queries), S = positions that are asked (keys and values), D = width of the model,
-H = heads, d = width of a head.
+H = heads, G = heads of keys and values (H, unless several heads share them), d = width of a head.
 """
 
 import math
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
@@ -52,10 +53,13 @@ class MultiHeadAttention(layers.Layer):
 
     Concat(head_1, …, head_H) W_O, with head_i = Attention(x W_Q,i, memory W_K,i, memory W_V,i). Without a memory the
     positions ask one another (self-attention), with one they ask it (cross-attention). Same weights, outputs and
-    gradients as ``keras.layers.MultiHeadAttention(num_heads, D // num_heads)``.
+    gradients as ``keras.layers.MultiHeadAttention(num_heads, D // num_heads)``, and with fewer heads of keys and values
+    as ``keras.layers.GroupQueryAttention``.
 
     Args:
         num_heads: H; it divides the width D.
+        num_key_value_heads: G; it divides H, and each head of keys and values serves H/G neighbouring heads of queries,
+            so that the cache of a generation is smaller. None: H.
         dropout: share of the attention weights set to zero in training, in [0, 1).
         rotary: turn queries and keys by their positions (:func:`keras_llm.layers.rotate`); self-attention only.
         use_bias: add a bias to each of the four products.
@@ -78,14 +82,15 @@ class MultiHeadAttention(layers.Layer):
         ``(B, T, D)``. Rows at padding are numbers without meaning; what comes after must not read them.
 
     Raises:
-        ValueError: when the heads do not divide the width, positions of a memory are to be turned, or d is odd when
-            turned.
+        ValueError: when the heads do not divide the width or one another, positions of a memory are to be turned, or d
+            is odd when turned.
 
     Example:
         >>> MultiHeadAttention(4)(keras.random.normal((2, 5, 8)), use_causal_mask=True).shape
         TensorShape([2, 5, 8])
 
-    Source: Vaswani et al. 2017, section 3.2.2; document D3, section 4.
+    Source: Vaswani et al. 2017, section 3.2.2; Ainslie et al. 2023 (fewer heads of keys and values); document D3,
+    section 4.
     """
 
     def __init__(
@@ -96,9 +101,11 @@ class MultiHeadAttention(layers.Layer):
         use_bias: bool = True,
         fused: bool = False,
         kernel_initializer: keras.initializers.Initializer | str = "glorot_uniform",
+        num_key_value_heads: int | None = None,
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
+        self.num_key_value_heads = num_heads if num_key_value_heads is None else num_key_value_heads
         self.num_heads, self.rotary, self.use_bias, self.fused = num_heads, rotary, use_bias, fused
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.dropout = Dropout(dropout, dtype=self.dtype_policy)
@@ -108,13 +115,18 @@ class MultiHeadAttention(layers.Layer):
         width, memory_width = x_shape[-1], (memory_shape or x_shape)[-1]
         if self.num_heads < 1 or width % self.num_heads:
             raise ValueError(f"num_heads={self.num_heads} does not divide the width {width}.")
-        rows = {"query": width, "key": memory_width, "value": memory_width, "output": width}
+        if self.num_key_value_heads < 1 or self.num_heads % self.num_key_value_heads:
+            raise ValueError(f"num_key_value_heads={self.num_key_value_heads} does not divide {self.num_heads} heads.")
+        self.head_dim = width // self.num_heads
+        shared = self.head_dim * self.num_key_value_heads
+        shapes = {"query": (width, width), "output": (width, width)}
+        shapes |= {"key": (memory_width, shared), "value": (memory_width, shared)}
         self.kernels, self.biases = {}, {}
-        for name, size in rows.items():
-            initializer = self.kernel_initializer.clone()
-            self.kernels[name] = self.add_weight(name=f"{name}_kernel", shape=(size, width), initializer=initializer)
+        for name in ("query", "key", "value", "output"):
+            initializer, shape = self.kernel_initializer.clone(), shapes[name]
+            self.kernels[name] = self.add_weight(name=f"{name}_kernel", shape=shape, initializer=initializer)
             if self.use_bias:
-                self.biases[name] = self.add_weight(name=f"{name}_bias", shape=(width,), initializer="zeros")
+                self.biases[name] = self.add_weight(name=f"{name}_bias", shape=shape[1:], initializer="zeros")
 
     def call(
         self,
@@ -128,7 +140,7 @@ class MultiHeadAttention(layers.Layer):
         return_weights: bool = False,
     ):
         if memory is None:
-            query, key, value = self.project(x, "query", "key", "value")  # (B, H, T, d) each
+            query, key, value = self.project(x, "query", "key", "value")  # (B, H, T, d), twice (B, G, T, d)
             if self.rotary:
                 query, key = rotate(query), rotate(key)
             # Keras fills in memory_mask by itself, and mask only where x is the one tensor of the call.
@@ -137,45 +149,51 @@ class MultiHeadAttention(layers.Layer):
             raise ValueError("rotary=True is for self-attention: a memory's positions are not those of the queries.")
         else:
             (query,) = self.project(x, "query")  # (B, H, T, d)
-            key, value = self.project(memory, "key", "value")  # (B, H, S, d) each
+            key, value = self.project(memory, "key", "value")  # (B, G, S, d) each
         causal = causal_mask(ops.shape(query)[2], ops.shape(key)[2]) if use_causal_mask else None  # (T, S)
         see = allowed(memory_mask, attention_mask, causal)  # like (B, H, T, S), or 1 where all are alike
         outputs, weights = self.attend(query, key, value, see, training)
         return (outputs, weights) if return_weights else outputs
 
     def project(self, x, *names: str) -> list:
-        """``x`` ``(B, T, D)`` times some of the kernels, each split into heads: ``(B, H, T, d)``."""
+        """``x`` ``(B, T, D)`` times some of the kernels, each split into heads: ``(B, H or G, T, d)``."""
         if self.fused and len(names) > 1:
-            products = ops.split(self._product(x, names), len(names), axis=-1)  # (B, T, D) each
+            ends = np.cumsum([self.kernels[name].shape[1] for name in names])
+            products = ops.split(self._product(x, names), ends[:-1].tolist(), axis=-1)  # (B, T, D or G·d) each
         else:
             products = [self._product(x, (name,)) for name in names]
         return [self._split_heads(product) for product in products]
 
     def attend(self, query, key, value, mask=None, training: bool = False) -> tuple:
         """From queries, keys and values by head to the output ``(B, T, D)`` and the weights ``(B, H, T, S)``."""
+        if self.num_key_value_heads < self.num_heads:
+            each = self.num_heads // self.num_key_value_heads
+            key, value = ops.repeat(key, each, axis=1), ops.repeat(value, each, axis=1)  # (B, H, S, d)
         dropout = (lambda weights: self.dropout(weights, training=True)) if training and self.dropout.rate else None
         heads, weights = scaled_dot_product_attention(query, key, value, mask, dropout)  # (B, H, T, d)
         heads = ops.transpose(heads, (0, 2, 1, 3))  # (B, T, H, d)
         joined = ops.reshape(heads, (-1, ops.shape(heads)[1], heads.shape[2] * heads.shape[3]))
         return self._product(joined, ("output",)), weights  # (B, T, D)
 
-    def step(self, x, cache, position):
-        """Self-attention of one new position over all before it, whose keys and values are in the cache.
+    def step(self, x, cache, position, keys_mask=None):
+        """Self-attention of new positions over themselves and all before them, whose keys and values are in the cache.
 
         Args:
-            x: ``(B, 1, D)``.
-            cache: keys and values of the earlier positions ``(B, 2, H, longest, d)``, whatever stands beyond them.
-            position: int32 ``()``, the index of the new position.
+            x: ``(B, T, D)``, most often one position.
+            cache: keys and values of the earlier positions ``(B, 2, G, longest, d)``, whatever stands beyond them.
+            position: int32 ``()``, the index of the first new position.
+            keys_mask: bool ``(B, longest)``, False at positions that nobody may see, such as padding.
 
         Returns:
-            ``(B, 1, D)``, and the cache with the new position in it.
+            ``(B, T, D)``, and the cache with the new positions in it.
         """
-        query, key, value = self.project(x, "query", "key", "value")  # (B, H, 1, d) each
+        query, key, value = self.project(x, "query", "key", "value")  # (B, H, T, d), twice (B, G, T, d)
         if self.rotary:
             query, key = rotate(query, start=position), rotate(key, start=position)
         cache = ops.slice_update(cache, (0, 0, 0, position, 0), ops.stack([key, value], axis=1))
-        seen = ops.arange(cache.shape[3]) <= position  # (longest,)
-        return self.attend(query, cache[:, 0], cache[:, 1], seen)[0], cache
+        asking = position + ops.arange(x.shape[1])  # (T,)
+        seen = ops.arange(cache.shape[3])[None, :] <= asking[:, None]  # (T, longest)
+        return self.attend(query, cache[:, 0], cache[:, 1], allowed(keys_mask, seen))[0], cache
 
     def _product(self, x, names: tuple[str, ...]):
         # In mixed precision Keras casts weights by itself inside a call, but a step is not one.
@@ -187,13 +205,14 @@ class MultiHeadAttention(layers.Layer):
         return x
 
     def _split_heads(self, x):
-        x = ops.reshape(x, (-1, ops.shape(x)[1], self.num_heads, x.shape[2] // self.num_heads))  # (B, T, H, d)
+        x = ops.reshape(x, (-1, ops.shape(x)[1], x.shape[2] // self.head_dim, self.head_dim))  # (B, T, H, d)
         return ops.transpose(x, (0, 2, 1, 3))  # (B, H, T, d)
 
     def get_config(self) -> dict:
         return {
             **super().get_config(),
             "num_heads": self.num_heads,
+            "num_key_value_heads": self.num_key_value_heads,
             "dropout": self.dropout.rate,
             "rotary": self.rotary,
             "use_bias": self.use_bias,

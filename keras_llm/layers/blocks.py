@@ -10,16 +10,19 @@ from keras_llm.layers.attention import MultiHeadAttention
 from keras_llm.layers.dropout import Dropout
 from keras_llm.layers.masks import allowed
 
+NORMS = {"layer": layers.LayerNormalization, "rms": layers.RMSNormalization}
+
 
 @keras.saving.register_keras_serializable(package="keras_llm")
 class FeedForward(layers.Layer):
-    """The same two dense layers at each position: f(x W_1 + b_1) W_2 + b_2.
+    """The same dense layers at each position: f(x W_1 + b_1) W_2 + b_2.
 
     Args:
         intermediate_dim: width between the two, four times D by custom.
-        activation: f, by its Keras name.
-        use_bias: add b_1 and b_2.
-        kernel_initializer: of both kernels.
+        activation: f, by its Keras name; or "swiglu": (silu(x W_g + b_g) ∘ (x W_1 + b_1)) W_2 + b_2, which has a third
+            kernel, so that two thirds of the width make as many weights.
+        use_bias: add the biases.
+        kernel_initializer: of the kernels.
 
     Call arguments:
         x: float tensor ``(B, T, D)``.
@@ -27,7 +30,7 @@ class FeedForward(layers.Layer):
     Returns:
         ``(B, T, D)``.
 
-    Source: Vaswani et al. 2017, section 3.3; document D3, section 3.
+    Source: Vaswani et al. 2017, section 3.3; Shazeer 2020 (SwiGLU); document D3, section 3.
     """
 
     def __init__(
@@ -48,13 +51,17 @@ class FeedForward(layers.Layer):
             options = {"use_bias": self.config["use_bias"], "kernel_initializer": self.kernel_initializer.clone()}
             return layers.Dense(units, activation, name=name, dtype=self.dtype_policy, **options)
 
-        self.into = dense(self.config["intermediate_dim"], self.config["activation"], "into")
+        gated, width = self.config["activation"] == "swiglu", self.config["intermediate_dim"]
+        self.into = dense(width, None if gated else self.config["activation"], "into")
+        self.gate = dense(width, "silu", "gate") if gated else None
         self.out_of = dense(x_shape[-1], None, "out_of")
-        self.into.build(x_shape)
-        self.out_of.build((*x_shape[:-1], self.config["intermediate_dim"]))
+        for layer in filter(None, (self.into, self.gate)):
+            layer.build(x_shape)
+        self.out_of.build((*x_shape[:-1], width))
 
     def call(self, x):
-        return self.out_of(self.into(x))  # (B, T, D) -> (B, T, intermediate_dim) -> (B, T, D)
+        inner = self.into(x)  # (B, T, intermediate_dim)
+        return self.out_of(inner if self.gate is None else inner * self.gate(x))  # (B, T, D)
 
     def get_config(self) -> dict:
         initializer = keras.initializers.serialize(self.kernel_initializer)
@@ -69,13 +76,17 @@ class EncoderBlock(layers.Layer):
         num_heads: heads of the attention; they divide the width D.
         intermediate_dim: width inside the feed-forward layer.
         dropout: share of each sub-layer's output set to zero in training.
-        activation: of the feed-forward layer.
+        activation: of the feed-forward layer, see :class:`FeedForward`.
         pre_norm: normalise what goes into a sub-layer (stable without a warm-up; the stack then needs a norm at its
             end), instead of the sum that comes out of it, as in the paper of 2017.
         attention_dropout: share of the attention weights set to zero in training.
         rotary: positions by turning queries and keys.
         fused: see :class:`MultiHeadAttention`.
-        epsilon: of the layer norms.
+        epsilon: of the norms.
+        norm: "layer", or "rms": x / √(mean of x²), scaled, without mean and shift.
+        use_bias: add biases in attention and feed-forward.
+        num_key_value_heads: see :class:`MultiHeadAttention`.
+        kernel_initializer: of all kernels.
 
     Call arguments:
         x: float tensor ``(B, T, D)``.
@@ -93,8 +104,8 @@ class EncoderBlock(layers.Layer):
         >>> EncoderBlock(num_heads=2, intermediate_dim=16)(keras.random.normal((2, 5, 8))).shape
         TensorShape([2, 5, 8])
 
-    Source: Vaswani et al. 2017, section 3.1; Xiong et al. 2020 (pre-norm); document D3, section 4, whose formula adds
-    the residual twice.
+    Source: Vaswani et al. 2017, section 3.1; Xiong et al. 2020 (pre-norm); Zhang and Sennrich 2019 (RMS norm); document
+    D3, section 4, whose formula adds the residual twice.
     """
 
     def __init__(
@@ -108,9 +119,16 @@ class EncoderBlock(layers.Layer):
         rotary: bool = False,
         fused: bool = False,
         epsilon: float = 1e-5,
+        norm: str = "layer",
+        use_bias: bool = True,
+        num_key_value_heads: int | None = None,
+        kernel_initializer: keras.initializers.Initializer | str = "glorot_uniform",
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
+        if norm not in NORMS:
+            raise ValueError(f"norm={norm!r}: there are {', '.join(map(repr, NORMS))}.")
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.config = {
             "num_heads": num_heads,
             "intermediate_dim": intermediate_dim,
@@ -121,19 +139,26 @@ class EncoderBlock(layers.Layer):
             "rotary": rotary,
             "fused": fused,
             "epsilon": epsilon,
+            "norm": norm,
+            "use_bias": use_bias,
+            "num_key_value_heads": num_key_value_heads,
         }
         self.supports_masking = True
         self.dropout = Dropout(dropout, dtype=self.dtype_policy)
         self.self_attention, self.self_norm = self._attention("self_attention", rotary=rotary), self._norm("self_norm")
-        self.feed_forward = FeedForward(intermediate_dim, activation, name="feed_forward", dtype=self.dtype_policy)
+        self.feed_forward = FeedForward(intermediate_dim, activation, name="feed_forward", **self._common())
         self.feed_norm = self._norm("feed_norm")
 
     def _attention(self, name: str, **options) -> MultiHeadAttention:
-        options |= {"dropout": self.config["attention_dropout"], "fused": self.config["fused"]}
-        return MultiHeadAttention(self.config["num_heads"], name=name, dtype=self.dtype_policy, **options)
+        options |= {key: self.config[key] for key in ("num_heads", "num_key_value_heads", "fused")}
+        return MultiHeadAttention(name=name, dropout=self.config["attention_dropout"], **options, **self._common())
 
-    def _norm(self, name: str) -> layers.LayerNormalization:
-        return layers.LayerNormalization(epsilon=self.config["epsilon"], name=name, dtype=self.dtype_policy)
+    def _norm(self, name: str) -> layers.Layer:
+        return NORMS[self.config["norm"]](epsilon=self.config["epsilon"], name=name, dtype=self.dtype_policy)
+
+    def _common(self) -> dict:
+        initializer = self.kernel_initializer.clone()
+        return {"use_bias": self.config["use_bias"], "kernel_initializer": initializer, "dtype": self.dtype_policy}
 
     def build(self, x_shape: tuple) -> None:
         for layer in (self.self_norm, self.self_attention, self.feed_norm, self.feed_forward):
@@ -146,9 +171,9 @@ class EncoderBlock(layers.Layer):
         x = self.leave(x, y, self.self_norm, training)
         return self.feed(x, training)
 
-    def step(self, x, cache, position):
-        """One new position ``(B, 1, D)`` after those in the cache; see :meth:`MultiHeadAttention.step`."""
-        y, cache = self.self_attention.step(self.enter(x, self.self_norm), cache, position)
+    def step(self, x, cache, position, keys_mask=None):
+        """New positions ``(B, T, D)`` after those in the cache; see :meth:`MultiHeadAttention.step`."""
+        y, cache = self.self_attention.step(self.enter(x, self.self_norm), cache, position, keys_mask)
         return self.feed(self.leave(x, y, self.self_norm)), cache
 
     def feed(self, x, training: bool = False):
@@ -166,7 +191,8 @@ class EncoderBlock(layers.Layer):
         return x if self.config["pre_norm"] else norm(x)
 
     def get_config(self) -> dict:
-        return {**super().get_config(), **self.config}
+        initializer = keras.initializers.serialize(self.kernel_initializer)
+        return {**super().get_config(), **self.config, "kernel_initializer": initializer}
 
 
 @keras.saving.register_keras_serializable(package="keras_llm")

@@ -1,6 +1,16 @@
 """The models of the documents, assembled from :mod:`keras_llm.layers`."""
 
+from keras_llm.models.additive import AdditiveLanguageModel, DocumentLanguageModel
+from keras_llm.models.gpt import GPT
 from keras_llm.models.lstm_classifier import LSTMClassifier
+from keras_llm.models.masked import MaskedLanguageModel
 from keras_llm.models.transformer import Transformer
 
-__all__ = ["LSTMClassifier", "Transformer"]
+__all__ = [
+    "GPT",
+    "AdditiveLanguageModel",
+    "DocumentLanguageModel",
+    "LSTMClassifier",
+    "MaskedLanguageModel",
+    "Transformer",
+]

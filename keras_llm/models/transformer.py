@@ -141,13 +141,13 @@ class Transformer(keras.Model):
             longest: tokens that will be written at most.
 
         Returns:
-            ``(memory, cache)``; the memory holds keys and values of the source for each decoder block, the cache is a
-            list of ``(N, 2, heads, longest, D / heads)``, one a block.
+            ``(memory, cache, 0)``; the memory holds keys and values of the source for each decoder block, the cache is
+            a list of ``(N, 2, heads, longest, D / heads)``, one a block; the start token's place is 0.
         """
         memory, heads = self.encode(source_ids), self.config["num_heads"]
         shape = (memory.shape[0], 2, heads, longest, self.config["hidden_dim"] // heads)
         cache = [ops.zeros(shape, self.compute_dtype) for _ in self.decoder_blocks]
-        return ([block.remember(memory) for block in self.decoder_blocks], padding_mask(source_ids)), cache
+        return ([block.remember(memory) for block in self.decoder_blocks], padding_mask(source_ids)), cache, 0
 
     def step(self, token_ids, position, memory, cache):
         """The logits after one more token.

@@ -14,7 +14,9 @@ from keras_llm.plots.confusion import plot_confusion_matrix
 from keras_llm.plots.fonts import chinese_font, register_font
 from keras_llm.plots.heatmap import plot_heatmap
 from keras_llm.plots.history import plot_comparison, plot_history
+from keras_llm.plots.points import plot_points
 from keras_llm.plots.power_laws import plot_power_laws
+from keras_llm.plots.progress import plot_progress
 from keras_llm.plots.scores import plot_scores
 from keras_llm.plots.style import save
 
@@ -27,7 +29,9 @@ __all__ = [
     "plot_confusion_matrix",
     "plot_heatmap",
     "plot_history",
+    "plot_points",
     "plot_power_laws",
+    "plot_progress",
     "plot_scores",
     "register_font",
     "save",

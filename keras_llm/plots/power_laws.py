@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_llm.plots.fonts import legible
-from keras_llm.plots.style import COLOURS, LINE_STYLES, figure_style, finish
+from keras_llm.plots.style import COLOURS, LINE_STYLES, MARKERS, figure_style, finish, label_logarithmic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+FEW = 20  # points of a curve that are marked one by one
 
 
 @figure_style()
@@ -42,7 +44,6 @@ def plot_power_laws(
         ['words', 'exponent 0.50']
     """
     from matplotlib.figure import Figure
-    from matplotlib.ticker import NullFormatter
 
     fits = fits or {}
     if not curves or fits.keys() - curves.keys():
@@ -56,7 +57,8 @@ def plot_power_laws(
         # A hundred thousand ranks in one corner would only make the file large: as many points as can be seen.
         shown = np.unique(np.geomspace(1, len(x), 200).astype(int)) - 1
         style = {"color": COLOURS[i % len(COLOURS)]}
-        axes.plot(x[shown], y[shown], linewidth=2.2, label=legible(name, f"curve {i}", 40), **style)
+        marker = MARKERS[i % len(MARKERS)] if len(x) <= FEW else None
+        axes.plot(x[shown], y[shown], linewidth=2.2, marker=marker, label=legible(name, f"curve {i}", 40), **style)
         if name in fits:
             factor, exponent = fits[name]
             style["linestyle"] = LINE_STYLES[1 + i % 3]
@@ -65,7 +67,6 @@ def plot_power_laws(
             axes.plot(x[shown][seen], line[seen], linewidth=1.0, label=f"exponent {exponent:.2f}", **style)
     axes.set(xscale="log", yscale="log", xlabel=legible(xlabel), ylabel=legible(ylabel))
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(lambda value, _: f"{value:,.10g}")  # matplotlib would set formulas, which are off here
-        axis.set_minor_formatter(NullFormatter())
+        label_logarithmic(axis)
     figure.legend(loc="outside lower center", ncols=2, handlelength=3.4)
     return finish(figure, title)

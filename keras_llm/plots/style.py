@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import textwrap
 import threading
@@ -15,6 +16,7 @@ from keras_llm.errors import InputError
 from keras_llm.plots.fonts import font_families, legible
 
 if TYPE_CHECKING:
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 DPI = 150
@@ -66,6 +68,24 @@ def finish(figure: Figure, title: str | None) -> Figure:
         figure.suptitle(textwrap.fill(title, width=int(figure.get_figwidth() * 9)))
     figure.draw_without_rendering()
     return figure
+
+
+def label_logarithmic(axis: Axis) -> None:
+    """Numbers that can be read at a logarithmic axis: 1,000, 10⁹, or 1.6 and 1.8 where no power of ten is in sight."""
+    from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
+
+    def in_words(value: float, _: int) -> str:
+        power = round(math.log10(value)) if value > 0 else 0
+        if power > 6 and math.isclose(value, 10.0**power):
+            return "10" + str(power).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+        return f"{value:,.10g}"
+
+    least, most = axis.get_view_interval()
+    if most < 10 * least:
+        axis.set_major_locator(MaxNLocator(5))
+        axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(in_words)  # matplotlib's own are formulas, which are off here
+    axis.set_minor_formatter(NullFormatter())
 
 
 def save(figure: Figure, path: str | os.PathLike) -> Path:

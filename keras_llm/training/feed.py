@@ -12,6 +12,7 @@ import tensorflow as tf
 from keras import tree
 
 NO_ROWS = "There are no rows to train, score or predict on."
+AHEAD = 8  # batches of a Dataset that are made in advance
 STACK_BYTES = 64 * 2**20  # a stack larger than this would only move memory about
 
 
@@ -55,7 +56,7 @@ class Feed:
             if sample_weight is not None:
                 raise ValueError("A Dataset carries its own sample weights: yield (x, y, sample_weight).")
             refuse_what_does_not_compile(tree.flatten(data.element_spec))
-            self.dataset, self.arrays = data.prefetch(tf.data.AUTOTUNE), None
+            self.dataset, self.arrays = data.prefetch(AHEAD).with_options(_options()), None
             cardinality = int(data.cardinality())
             if cardinality == tf.data.INFINITE_CARDINALITY:
                 raise ValueError("The Dataset never ends: bound an epoch with .take(steps).")
@@ -170,6 +171,15 @@ def ahead(stacks: Iterator[Stack]) -> Iterator[Stack]:
     finally:
         over.set()
         worker.join(timeout=1.0)  # a Dataset that is waiting for its next batch is left alone
+
+
+def _options() -> tf.data.Options:
+    """Without TensorFlow's tuning of the pipeline: its thread sleeps ever longer between two looks, and at the end of
+    each pass everybody waits until it has woken, up to ten seconds.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
 
 
 def as_array(values: Any) -> np.ndarray:
