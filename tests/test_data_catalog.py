@@ -71,7 +71,7 @@ def test_catalog_is_complete() -> None:
             assert re.fullmatch("[0-9a-f]{64}", source.archive.sha256)
             assert source.archive.kind in ("sdist", "wheel") and source.archive.size > 0
         if entry.is_dataset:
-            assert entry.task in ("classification", "corpus", "translation") and entry.rows > 0
+            assert entry.task in ("classification", "corpus", "translation", "dialogue") and entry.rows > 0
             assert bool(entry.target_language) == (entry.task == "translation")
             assert f"**{entry.rows:,}**" in catalog.card(name)
         if entry.task == "classification":

@@ -28,6 +28,13 @@ def test_a_dataset_is_as_good_as_arrays(model) -> None:
             np.testing.assert_allclose(history[name], values, rtol=1e-5, err_msg=name)
 
 
+def test_a_pass_over_a_dataset_does_not_end_with_waiting_for_its_tuning() -> None:
+    """The thread that would tune the pipeline sleeps up to ten seconds, and the end of a pass would wait for it."""
+    dataset = tf.data.Dataset.range(8).map(lambda x: (x, x), num_parallel_calls=tf.data.AUTOTUNE).batch(2)
+    assert Feed(dataset).dataset.options().autotune.enabled is False
+    assert len(list(Feed(dataset).batches(epoch=0))) == 4
+
+
 def test_shuffling_is_decided_by_seed_and_epoch() -> None:
     def rows(seed, epoch) -> list[int]:
         return [int(i) for (batch,) in Feed(np.arange(40), 8, seed).batches(epoch) for i in batch]

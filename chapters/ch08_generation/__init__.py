@@ -1,4 +1,4 @@
 """Generation: one token after the other
 
-Reproduces: D2 FAQ and D3 §6 (text generation, dialogue, stories; BLEU, ROUGE, diversity)
+Reproduces: D3 §6 (text generation, dialogue, stories); D2 FAQ (BLEU, ROUGE, diversity)
 """
