@@ -46,7 +46,8 @@ def generate(
         seed: of the draw: the same prompts, settings and seed give the same outputs.
         num_beams: more than 1 is :func:`beam_search`, which draws nothing.
         length_penalty: see :func:`beam_search`.
-        batch_size: rows at once; a smaller last batch is filled up, so that nothing is compiled twice.
+        batch_size: rows at once, at most; a smaller last batch is filled up, so that nothing is compiled twice. A
+            single smaller batch is filled up to a power of two.
         jit_compile: False runs op by op, for a look inside; its random numbers are others.
 
     Returns:
@@ -80,6 +81,7 @@ def generate(
         memory, writing = begin(model, inputs, max_length, start_id, sampling.repetition_penalty != 1)
         return go_on(model, memory, writing, max_length, end_ids, sampling, numbers[:-1], seed)[0]
 
+    batch_size = min(batch_size, 1 << (count - 1).bit_length())
     program = _program(model, key, written, jit_compile)
     found = []
     for first in range(0, count, batch_size):
