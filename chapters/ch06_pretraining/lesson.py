@@ -3,8 +3,8 @@
 #
 # **You will build** the language model of document D4, its formula and its code, which are two different models; a GPT
 # and a BERT from the layers of chapter 4; and you will train them on the same real text, beside a model that only
-# counts. Then you see what a GPT of a laptop can learn in a minute and in ten, how three vocabularies compare, how loss
-# falls with size and text, and how a corpus larger than memory is read.
+# counts. Then you see what a GPT of a laptop can learn in a minute and in some more, how three vocabularies compare,
+# how loss falls with size and text, and how a corpus larger than memory is read.
 #
 # **Reproduces** D4, sections 3.1 and 4 (pretraining); D2, the pretraining of GPT and BERT and their losses.
 #
@@ -70,6 +70,7 @@ class Preset:
     batch_size: int = 32
     steps: int = 960
     additive_steps: int = 480
+    additive_rank: int | None = None  # of W_h; None: V × V numbers, the formula as it stands
     reports: int = 8  # of the validation loss, in each training
     hidden_dim: int = 192
     num_heads: int = 6
@@ -109,6 +110,7 @@ PRESETS = {
         batch_size=64,
         steps=20_000,
         additive_steps=2_000,
+        additive_rank=768,
         hidden_dim=768,
         num_heads=12,
         num_layers=12,
@@ -162,7 +164,8 @@ for name, part in (("validation", validation), ("test", test)):
 # tells more.
 #
 # **The loss at step 0** tells whether the bookkeeping is right: a model that knows nothing guesses evenly among V
-# tokens, and −ln(1/V) = ln V. A larger number means wrong initial weights, a smaller one that the answer leaks.
+# tokens, and −ln(1/V) = ln V. A larger number means wrong initial weights, a smaller one that the answer leaks. D4's
+# formula alone begins lower here: its W_e is given the frequencies of the words.
 
 # %%
 tokenizer = text.SubwordTokenizer.train(train, preset.vocabulary_size)
@@ -228,7 +231,7 @@ def muon(steps: int) -> keras.optimizers.Optimizer:
 options = {"context": preset.context_length, "batch": preset.batch_size}
 keras.utils.set_random_seed(run.seed)
 train_on("document_code", DocumentLanguageModel(V), ids, optimizer=adam(3e-3), steps=preset.additive_steps, **options)
-additive = AdditiveLanguageModel(V)
+additive = AdditiveLanguageModel(V, preset.additive_rank)
 additive.build((None, preset.context_length))
 counts = np.bincount(ids["train"], minlength=V) + 1.0
 frequencies = np.log(counts / counts.sum())
@@ -384,12 +387,12 @@ run.record(
 )
 
 # %% [markdown]
-# ## 5. A GPT of characters, in a minute and in ten
+# ## 5. A GPT of characters, in a minute and in some more
 #
 # nanoGPT's README trains a GPT of characters on a laptop: 4 layers, 4 heads, 128 wide, context 64, 12 rows a batch,
 # 2,000 updates with AdamW. First the same settings here, then the sizes of section 3 with what has been learned since:
 # rotary positions, RMS norm, SwiGLU, Muon, a longer context, larger batches. `python -m tests.benchmarks.pretraining`
-# trains both on a file of yours, and PyTorch beside them.
+# trains such GPTs on a file of yours, and PyTorch beside the first.
 
 # %%
 characters = text.CharacterTokenizer.train(train, preset.vocabulary_size)
