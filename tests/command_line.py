@@ -67,8 +67,10 @@ def shell(command: str | list[str], folder: Path, home: Path | None = None, time
 
 
 def environment(home: Path | None) -> dict[str, str]:
-    offline = {"KERAS_LLM_HOME": str(home), **OFFLINE} if home is not None else {}
-    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", **offline}
+    """Without ``home`` the user's own cache and network, also where the fixture ``cli`` has taken them away."""
+    place = ONLINE if home is None else {"KERAS_LLM_HOME": str(home), **OFFLINE}
+    values = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", **place}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def go_online(monkeypatch: pytest.MonkeyPatch) -> None:
