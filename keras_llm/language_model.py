@@ -69,9 +69,14 @@ class LanguageModel(TextModel):
 
         Args:
             prompts: texts; of a long one the last tokens count.
-            max_tokens: tokens to write at most, fewer than the context has.
+            max_tokens: tokens to write at most; no more than the context has.
             sampling, seed, num_beams: see :func:`keras_llm.generation.generate`.
+
+        Raises:
+            ValueError: when ``max_tokens`` is more than that; :meth:`stream` writes longer texts.
         """
+        if not 1 <= max_tokens <= self.context_length:
+            raise ValueError(f"max_tokens={max_tokens} must be 1 to {self.context_length}, or take stream().")
         rows = self.prompt_ids(prompts, self.context_length + 1 - max_tokens)
         written = generate(
             self.model,

@@ -1,7 +1,5 @@
 """keras_llm.generation: how a token is chosen, and texts that go on from prompts of different lengths."""
 
-from collections import Counter
-
 import keras
 import keras_hub
 import numpy as np
@@ -133,10 +131,9 @@ def test_a_repetition_penalty_makes_prompt_and_written_tokens_rarer() -> None:
     once = generate(Dice(), prompt, sampling=Sampling(temperature=1.0, repetition_penalty=2.0), **options)
     # log 0.4 is negative, so it is doubled: 0.16 before all are divided by their sum.
     assert abs(np.mean(once == 1) - 0.16 / 0.76) < 0.04 < free[0] - 0.16 / 0.76
-    written = generate(
-        Dice(), np.full((3, 1), 1, "int32"), sampling=Sampling(repetition_penalty=1e6), max_length=5, jit_compile=False
-    )
-    assert written.tolist() == [[2, 3, 4, 5, 2]] * 3 or Counter(written[0].tolist()).most_common(1)[0][1] <= 2
+    never_again = Sampling(repetition_penalty=1e6)
+    written = generate(Dice(), np.ones((3, 1), "int32"), sampling=never_again, max_length=4, jit_compile=False)
+    assert written.tolist() == [[2, 3, 4, 5]] * 3  # each once, the most probable first; 1 stood in the prompt
 
 
 def test_a_seed_fixes_the_draw_and_another_one_changes_it(model) -> None:

@@ -42,6 +42,10 @@ def test_a_text_may_grow_beyond_the_context(by_heart) -> None:
     pieces = list(by_heart.stream("the cat sat on the mat; ", 100))
     assert "".join(pieces) == (TEXT * 4)[24:124] and len(pieces) > 5
     assert "".join(by_heart.stream("the cat sat on the mat; ", 3)) == "the"
+    assert len(by_heart.write(["the cat sat on "], CONTEXT)[0]) == CONTEXT  # the prompt's last token is all that fits
+    for wrong in (0, CONTEXT + 1):
+        with pytest.raises(ValueError, match="must be 1 to 32"):
+            by_heart.write(["the"], wrong)
 
 
 def test_a_draw_is_fixed_by_its_seed(by_heart) -> None:

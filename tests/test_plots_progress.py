@@ -30,12 +30,18 @@ def test_curves_and_levels_stand_where_they_were_measured(tmp_path) -> None:
 
 def test_each_point_has_a_name_and_a_look_of_its_own(tmp_path) -> None:
     points = {f"setting {i}": (i / 10, 10.0 ** (i % 3)) for i in range(11)}
-    figure = plot_points(points, xlabel="variety", ylabel="perplexity", log_y=True)
+    reference = list(points)[-1]
+    figure = plot_points(points, xlabel="variety", ylabel="perplexity", reference=reference, log_y=True)
     (axes,) = figure.axes
     assert [tuple(each.get_offsets()[0]) for each in axes.collections] == list(points.values())
     assert axes.get_yscale() == "log"
     looks = {(tuple(e.get_facecolor()[0]), e.get_paths()[0].vertices.tobytes()) for e in axes.collections}
     assert len(looks) == 11
+    across, along = axes.lines  # they cross in the reference
+    assert (across.get_xdata()[0], along.get_ydata()[0]) == points[reference]
+    assert np.argmax([each.get_sizes()[0] for each in axes.collections]) == 10
     assert save(figure, tmp_path / "points.png").stat().st_size > 5_000
     with pytest.raises(ValueError, match="at least one"):
         plot_points({}, xlabel="x", ylabel="y")
+    with pytest.raises(ValueError, match="none of the points: a"):
+        plot_points({"a": (1.0, 2.0)}, xlabel="x", ylabel="y", reference="b")

@@ -109,14 +109,16 @@ def test_the_gate_finds_the_test_command() -> None:
 @pytest.mark.parametrize("code", blocks("python"))
 def test_the_python_examples_run(code, finished_run, capsys, monkeypatch, tmp_path) -> None:
     monkeypatch.chdir(tmp_path)  # some write files
-    if "runs/mine" in code:
-        code = code.replace("runs/mine", str(finished_run("ch03_lstm_classifier")))
+    for name in re.findall(r'"runs/([^"]*)"', code):
+        chapter = "ch03_lstm_classifier" if name == "mine" else name.partition("-")[0]
+        code = code.replace(f"runs/{name}", str(finished_run(chapter)))
     names: dict = {}
     exec(compile(code.replace("epochs=2", "epochs=1"), "README.md", "exec"), names)
     if "history" in names:
         assert names["history"].history["val_accuracy"][-1] > 0.6  # two classes, and it has learned something
     else:
-        assert "negative" in capsys.readouterr().out
+        printed = capsys.readouterr().out
+        assert "negative" in printed if "Classifier" in code else len(printed) > 20
 
 
 def test_the_options_of_the_text_exist(cli) -> None:

@@ -11,32 +11,44 @@ from pathlib import Path
 import pytest
 
 from keras_llm import runs
-from tests.command_line import CHAPTER, Answer, about, environment, files_below, history, shell, write_reviews
+from tests.command_line import (
+    CHAPTER,
+    Answer,
+    about,
+    environment,
+    files_below,
+    history,
+    shell,
+    write_novel,
+    write_reviews,
+)
 
 pytest_plugins = ["tests.command_line_fixtures"]
 RUN = ("run", CHAPTER, "--preset", "smoke", "--data", "reviews.csv", "--output", "mine")
-# keras-llm, but it stands still in the third epoch of a training until somebody has sent the signals.
+# keras-llm, but it stands still in one of its epochs, counted over all trainings, until somebody has sent the signals.
 STANDS_STILL = """
 import sys
 from keras_llm import recorder
 from keras_llm.cli import main
 
+epochs = iter(range(1, 1000))
+
 def stand_still(self, epoch, logs=None):
-    if epoch == 2:
+    if next(epochs) == int(sys.argv[1]):
         print("standing still", flush=True)
         sys.stdin.readline()
 
 recorder.Recorder.on_epoch_begin = stand_still
 recorder.Recorder.epoch_start = 0.0
-main(sys.argv[1:])
+main(sys.argv[2:])
 """
 
 
-def stop(folder: Path, *signals: int) -> Answer:
-    """Start the run on made-up reviews in ``folder``, and send it signals in its third epoch."""
+def stop(folder: Path, *signals: int, run: tuple[str, ...] = RUN, epoch: int = 3) -> Answer:
+    """Start a run, by default on made-up reviews, in ``folder``, and send it signals in one of its epochs."""
     write_reviews(folder / "reviews.csv")
     process = subprocess.Popen(
-        [sys.executable, "-c", STANDS_STILL, *RUN],
+        [sys.executable, "-c", STANDS_STILL, str(epoch), *run],
         cwd=folder,
         env=environment(folder / "home"),
         stdin=subprocess.PIPE,
@@ -105,6 +117,20 @@ def test_a_killed_run_goes_on(tmp_path, own_run) -> None:
     assert facts["status"] == "running"
     assert facts["seconds"] > 1  # of the epochs until then
     assert_finishes(facts["resume"], tmp_path, own_run)
+
+
+@pytest.mark.slow
+def test_a_pretraining_that_was_killed_between_its_models_goes_on(tmp_path) -> None:
+    run = ("run", "ch06_pretraining", "--preset", "smoke", "--data", "novel.txt", "--output", "mine")
+    (tmp_path / "whole").mkdir()
+    for folder in (tmp_path, tmp_path / "whole"):
+        write_novel(folder / "novel.txt")
+    whole = shell(["keras-llm", *run], tmp_path / "whole", home=tmp_path / "home", timeout=600)
+    assert whole.code == 0, whole.err
+    # Two epochs each: D4's code and D4's formula are trained, the GPT is in its second.
+    assert stop(tmp_path, signal.SIGKILL, run=run, epoch=6).code == -signal.SIGKILL
+    assert len(history(tmp_path / "mine")) == 5
+    assert_finishes(about(tmp_path / "mine")["resume"], tmp_path, tmp_path / "whole" / "mine")
 
 
 @pytest.mark.slow

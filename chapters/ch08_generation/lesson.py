@@ -258,6 +258,7 @@ run.figure(
     "quality_and_variety",
     plots.plot_points(
         points,
+        reference=REAL,
         xlabel="distinct-2: variety",
         ylabel="perplexity under the model (logarithmic)",
         log_y=True,
