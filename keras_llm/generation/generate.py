@@ -11,6 +11,7 @@ from keras import tree
 from keras_llm.generation.protocol import StepByStep
 from keras_llm.generation.sampling import GREEDY, Sampling
 from keras_llm.generation.search import beam_search
+from keras_llm.generation.speculation import speculate
 from keras_llm.generation.writing import begin, go_on
 
 # For each model its compiled programs, by what decides them. A program reads the model's weights when it runs, so that
@@ -29,6 +30,8 @@ def generate(
     seed: int = 0,
     num_beams: int = 1,
     length_penalty: float = 1.0,
+    draft: StepByStep | None = None,
+    guesses: int = 4,
     batch_size: int = 64,
     jit_compile: bool = True,
 ) -> np.ndarray:
@@ -46,6 +49,9 @@ def generate(
         seed: of the draw: the same prompts, settings and seed give the same outputs.
         num_beams: more than 1 is :func:`beam_search`, which draws nothing.
         length_penalty: see :func:`beam_search`.
+        draft: a much smaller model with the same vocabulary, which guesses tokens that this one checks, several in one
+            step: the same odds, sooner (:func:`keras_llm.generation.speculation.speculate`). One row at a time.
+        guesses: tokens that the draft guesses in a round; so many more must fit into both models' context.
         batch_size: rows at once, at most; a smaller last batch is filled up, so that nothing is compiled twice. A
             single smaller batch is filled up to a power of two.
         jit_compile: False runs op by op, for a look inside; its random numbers are others.
@@ -54,30 +60,36 @@ def generate(
         int32 ``(n, max_length)``: the tokens, the end token among them, then 0. The prompt is not in it.
 
     Raises:
-        ValueError: when there are no rows, a number is out of range, or beams are to draw by lot.
+        ValueError: when there are no rows, a number is out of range, or beams are to draw by lot or to be guessed.
 
     Example:
         >>> ids = generate(model, prompt, max_length=40, sampling=Sampling(temperature=0.8, top_p=0.95))
 
     Source: document D3, section 3 (output generation) and section 6.3.
     """
-    if min(max_length, num_beams, batch_size) < 1:
-        raise ValueError(
-            f"max_length={max_length}, num_beams={num_beams}, batch_size={batch_size}: each must be at least 1."
-        )
+    counts = {"max_length": max_length, "num_beams": num_beams, "guesses": guesses, "batch_size": batch_size}
+    if min(counts.values()) < 1:
+        raise ValueError(", ".join(f"{name}={value}" for name, value in counts.items()) + ": each must be at least 1.")
     if num_beams > 1 and sampling != GREEDY:
         raise ValueError("Beam search draws nothing: leave num_beams at 1, or the sampling away.")
+    if draft is not None and (num_beams > 1 or start_id is not None):
+        raise ValueError("A draft guesses for one text that goes on: leave num_beams and start_id away.")
     prompt = tree.map_structure(np.asarray, prompt)
     count = len(tree.flatten(prompt)[0])
     if not count:
         raise ValueError("The prompt has no rows: give at least one.")
     end_ids = (end_id,) if isinstance(end_id, int) else tuple(end_id)
     key = ("generate", max_length, start_id, end_ids, sampling.kind, num_beams, jit_compile)
+    if draft is not None:
+        key += (weakref.ref(draft), guesses)
+        small, batch_size = weakref.proxy(draft), 1
     numbers = tf.constant([*sampling.numbers, length_penalty], "float32")
 
     def written(model, inputs, numbers, seed):
         if num_beams > 1:
             return beam_search(model, inputs, max_length, start_id, end_ids, num_beams, numbers[-1])
+        if draft is not None:
+            return speculate(model, small, inputs, max_length, guesses, end_ids, sampling, numbers[:-1], seed)
         memory, writing = begin(model, inputs, max_length, start_id, sampling.repetition_penalty != 1)
         return go_on(model, memory, writing, max_length, end_ids, sampling, numbers[:-1], seed)[0]
 

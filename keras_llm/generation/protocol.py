@@ -33,3 +33,15 @@ class StepByStep(Protocol):
         Returns:
             The logits of the next token ``(B, V)``, and the cache with this position in it.
         """
+
+    def steps(self, token_ids: Any, position: Any, memory: Any, cache: Any) -> tuple[Any, Any]:
+        """Several tokens at once, which only speculative decoding asks for.
+
+        Args:
+            token_ids: int32 ``(B, T)``, the tokens from ``position`` on.
+            position, memory, cache: of :meth:`step`.
+
+        Returns:
+            The logits behind each of them ``(B, T, V)``, and the cache with all of them in it. What stands there for
+            later positions does not count: they may be written again.
+        """

@@ -86,11 +86,17 @@ def choose(logits: tf.Tensor, sampling: Sampling, numbers: Any, seen: tf.Tensor 
     Returns:
         int32 ``(N,)``.
     """
+    logits = settled(logits, sampling, numbers, seen)
+    return tf.argmax(logits, axis=-1, output_type="int32") if sampling.is_greedy else draw(logits, seed)
+
+
+def settled(logits: tf.Tensor, sampling: Sampling, numbers: Any, seen: tf.Tensor | None) -> tf.Tensor:
+    """Logits ``(N, V)`` as the settings leave them; arguments as in :func:`choose`."""
     temperature, penalty, top_p, min_p = tf.unstack(numbers)
     if sampling.repetition_penalty != 1:
         logits = tf.where(seen, tf.where(logits > 0, logits / penalty, logits * penalty), logits)
     if sampling.is_greedy:
-        return tf.argmax(logits, axis=-1, output_type="int32")
+        return logits
     logits = logits / temperature
     if sampling.top_k is not None:
         logits = keep_top_k(logits, sampling.top_k)
@@ -98,7 +104,20 @@ def choose(logits: tf.Tensor, sampling: Sampling, numbers: Any, seen: tf.Tensor 
         logits = keep_top_p(logits, top_p)
     if sampling.min_p > 0:
         logits = keep_min_p(logits, min_p)
-    # The largest of logit + Gumbel noise is token i with probability softmax(logits)_i (Gumbel 1954).
+    return logits
+
+
+def odds(logits: tf.Tensor, sampling: Sampling, numbers: Any, seen: tf.Tensor | None) -> tf.Tensor:
+    """How probable each token is to :func:`choose`: ``(N, V)``; greedily 1 for the best and 0 for the others."""
+    logits = settled(logits, sampling, numbers, seen)
+    if sampling.is_greedy:
+        return tf.one_hot(tf.argmax(logits, axis=-1), logits.shape[-1])
+    return tf.nn.softmax(logits)
+
+
+def draw(logits: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Token i of each row of logits ``(N, V)`` with probability softmax(logits)_i: int32 ``(N,)``."""
+    # The largest of logit + Gumbel noise has that probability (Gumbel 1954).
     uniform = tf.random.stateless_uniform(tf.shape(logits), seed, minval=1e-20, alg="philox")
     return tf.argmax(logits - tf.math.log(-tf.math.log(uniform)), axis=-1, output_type="int32")
 

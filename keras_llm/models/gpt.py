@@ -184,9 +184,14 @@ class GPT(keras.Model):
         Returns:
             ``(logits (B, V), cache)``.
         """
+        logits, cache = self.steps(token_ids[:, None], position, memory, cache)
+        return logits[:, 0], cache
+
+    def steps(self, token_ids, position, memory, cache):
+        """The same for several tokens at once: ids ``(B, T)``, logits ``(B, T, V)``."""
         padding = ops.repeat(memory, token_ids.shape[0] // memory.shape[0])  # (B,)
-        x, cache = self._write(token_ids[:, None], position, padding, cache)
-        return self.logits(x)[:, 0], cache
+        x, cache = self._write(token_ids, position, padding, cache)
+        return self.logits(x), cache
 
     def _write(self, token_ids, position, padding, cache):
         """Tokens ``(B, T)`` from ``position`` on through the blocks: states ``(B, T, D)``, and the cache with them."""

@@ -13,6 +13,7 @@ import argparse
 import multiprocessing
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -152,15 +153,19 @@ def main() -> None:
     spawn = multiprocessing.get_context("spawn")
     pipes: dict[str, Connection] = {}
     for peer in PEERS:
+        print(f"{peer} compiles", file=sys.stderr, flush=True)
         here, there = spawn.Pipe()
         spawn.Process(target=serve, args=(peer, chosen, there), daemon=True).start()
         there.close()  # so that a process that fails ends the reading
         pipes |= dict.fromkeys(here.recv(), here)
     speeds: dict[str, list[float]] = {name: [] for name in pipes}
-    for _ in range(chosen.rounds):
+    for number in range(chosen.rounds):
+        print(f"round {number + 1} of {chosen.rounds}", file=sys.stderr, flush=True)
         for name, pipe in pipes.items():
             pipe.send(name)
             speeds[name].append(chosen.rows * chosen.tokens / pipe.recv())
+    for pipe in set(pipes.values()):
+        pipe.send(None)
     print(f"{chosen.layers} x {chosen.width}, {chosen.rows} row(s), {chosen.tokens} tokens; tokens a second")
     print(f"{'':<32}{'median':>9}{'least':>9}{'most':>9}{'keras_llm is':>16}")
     first = statistics.median(speeds["keras_llm"])
