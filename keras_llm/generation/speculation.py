@@ -13,6 +13,8 @@ from keras_llm.generation.protocol import StepByStep
 from keras_llm.generation.sampling import Sampling, draw, odds
 from keras_llm.generation.writing import begin, is_end, marked
 
+TINY = 1e-30  # its logarithm is so low that no noise lifts it
+
 
 def speculate(
     model: StepByStep,
@@ -59,7 +61,7 @@ def speculate(
             logits, draft_cache = draft.step(tokens[-1], position + i, draft_memory, draft_cache)
             small_odds.append(odds(logits, sampling, numbers, marks[-1]))  # (1, V)
             tokens.append(draw(tf.math.log(small_odds[-1] + TINY), seed_at(position + i, 0)))
-            marks.append(marked(seen=marks[-1], token=tokens[-1]) if penalised else seen)
+            marks.append(marked(marks[-1], tokens[-1]) if penalised else seen)
         # The last guess's keys and values, in case that all are kept.
         _, draft_cache = draft.step(tokens[-1], position + guesses, draft_memory, draft_cache)
 
@@ -100,6 +102,3 @@ def speculate(
         ),
     )
     return outputs[None, :max_length]
-
-
-TINY = 1e-30  # its logarithm is so low that no noise lifts it
