@@ -499,7 +499,7 @@ for size, (num_layers, width) in zip(("small", "middle", "large"), preset.scalin
     points[f"{weights:,} weights"] = (compute, losses)
 
 every = sorted((c, loss) for x, y in points.values() for c, loss in zip(x, y, strict=True))
-frontier = [pair for i, pair in enumerate(every) if all(pair[1] < other[1] for other in every[:i])]
+frontier = [(c, loss) for c, loss in every if loss <= min(other for cost, other in every if cost < 1.1 * c)]
 x, y = (np.array(values) for values in zip(*frontier, strict=True))
 if len(x) > 2:
     factor, exponent = text.fit_power_law(x, y)
