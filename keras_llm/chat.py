@@ -47,27 +47,45 @@ def dialogue_ids(tokenizer: SubwordTokenizer, turns: Sequence[str]) -> tuple[lis
 
 
 def chat_examples(
-    tokenizer: SubwordTokenizer, dialogues: Sequence[Sequence[str]], context_length: int
+    tokenizer: SubwordTokenizer,
+    dialogues: Sequence[Sequence[str]],
+    context_length: int,
+    *,
+    rounds: int = 1,
+    seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Dialogues as rows for supervised fine-tuning: a loss on the replies alone.
+
+    A row holds as many dialogues as fit, one behind the other: most are short, and a row for each would be padding.
+    Each sees those before it in its row, so a training takes them in many orders: no reply should hang on a neighbour.
 
     Args:
         tokenizer: see :func:`dialogue_ids`.
         dialogues: each a list of turns.
         context_length: T; a longer dialogue loses its beginning.
+        rounds: times that each dialogue is taken, first in the order given, then shuffled.
+        seed: of the orders.
 
     Returns:
-        Inputs and labels, int32 ``(dialogues, T)``, padded with 0 at the end; a label that is no part of a reply is 0
-        and must not count (``SparseCrossentropy(ignore_class=0)``).
+        Inputs and labels, int32 ``(rows, T)``, padded with 0 at the end; a label that is no part of a reply is 0 and
+        must not count (``SparseCrossentropy(ignore_class=0)``).
 
     Source: Ouyang et al. 2022, section 3 (supervised fine-tuning); document D2 (the loss of fine-tuning, whose minus
     sign is missing there).
     """
-    inputs, labels = [], []
-    for turns in dialogues:
-        ids, learned = dialogue_ids(tokenizer, turns)
-        inputs.append(ids[:-1][-context_length:])
-        labels.append([i if is_reply else 0 for i, is_reply in zip(ids, learned, strict=True)][1:][-context_length:])
+    encoded = [dialogue_ids(tokenizer, turns) for turns in dialogues]
+    random = np.random.default_rng(seed)
+    orders = [np.arange(len(encoded)), *(random.permutation(len(encoded)) for _ in range(rounds - 1))]
+    rows: list[list[int]] = [[]]
+    answers: list[list[int]] = [[]]
+    for number in np.concatenate(orders):
+        ids, learned = (values[-context_length - 1 :] for values in encoded[number])
+        if len(rows[-1]) + len(ids) > context_length + 1:
+            rows.append([])
+            answers.append([])
+        rows[-1] += ids
+        answers[-1] += [i if is_reply else 0 for i, is_reply in zip(ids, learned, strict=True)]
+    inputs, labels = [row[:-1] for row in rows], [row[1:] for row in answers]
     return pad_sequences_to(inputs, context_length), pad_sequences_to(labels, context_length)
 
 

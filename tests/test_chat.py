@@ -32,7 +32,7 @@ def answering(tokenizer) -> LanguageModel:
     language_model = LanguageModel(tokenizer, CONTEXT, "en", ends=True, chats=True)
     model = language_model.model = GPT(tokenizer.vocabulary_size, CONTEXT, 32, 2, 1, positions="rotary")
     model.compile(keras.optimizers.Adam(0.01), SparseCrossentropy(ignore_class=0))
-    fit(model, chat_examples(tokenizer, DIALOGUES, CONTEXT), epochs=60, batch_size=3, verbose=0)
+    fit(model, chat_examples(tokenizer, DIALOGUES, CONTEXT, rounds=400), batch_size=3, verbose=0)
     return language_model
 
 
@@ -47,16 +47,31 @@ def test_the_template_parts_the_turns_and_what_is_learned_is_the_replies(tokeniz
 
 
 def test_labels_are_shifted_and_count_in_replies_alone(tokenizer) -> None:
-    inputs, labels = chat_examples(tokenizer, DIALOGUES, CONTEXT)
-    assert inputs.shape == labels.shape == (3, CONTEXT)
-    for row, turns in enumerate(DIALOGUES):
+    for turns in DIALOGUES:
+        inputs, labels = chat_examples(tokenizer, [turns], CONTEXT)
+        assert inputs.shape == labels.shape == (1, CONTEXT)
         ids, learned = dialogue_ids(tokenizer, turns)
-        places = np.flatnonzero(labels[row])
-        np.testing.assert_array_equal(labels[row, places], np.array(ids)[places + 1])
+        places = np.flatnonzero(labels[0])
+        np.testing.assert_array_equal(labels[0, places], np.array(ids)[places + 1])
         assert places.tolist() == [i - 1 for i, is_reply in enumerate(learned) if is_reply]
     short, cut = chat_examples(tokenizer, DIALOGUES[2:], 5)
     whole = dialogue_ids(tokenizer, DIALOGUES[2])[0]
     assert short[0].tolist() == whole[-6:-1] and cut[0, -1] == 2  # the end of a long dialogue stays
+
+
+def test_a_row_holds_whole_dialogues_and_each_round_has_an_order_of_its_own(tokenizer) -> None:
+    ids = [dialogue_ids(tokenizer, turns)[0] for turns in DIALOGUES]
+    room = len(ids[0]) + len(ids[1]) - 1  # for the first two, to the last token
+    inputs, labels = chat_examples(tokenizer, DIALOGUES[:2], room)
+    assert inputs.tolist() == [[*ids[0], *ids[1]][:-1]] and labels[0, -1] == 2
+    inputs, labels = chat_examples(tokenizer, DIALOGUES[:2], room - 1)
+    assert [row[row > 0].tolist() for row in inputs] == [ids[0][:-1], ids[1][:-1]]
+    many, _ = chat_examples(tokenizer, DIALOGUES, 256, rounds=8)
+    joined = [i for row in many for i in row if i > 0]
+    assert joined.count(tokenizer.start_id) == 8 * 4  # nothing is lost at the end of a row
+    again, other = (chat_examples(tokenizer, DIALOGUES, 256, rounds=8, seed=seed)[0] for seed in (0, 1))
+    np.testing.assert_array_equal(again, many)
+    assert not np.array_equal(other, many)
 
 
 def test_a_conversation_remembers_and_forgets_what_does_not_fit(answering) -> None:

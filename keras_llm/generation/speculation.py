@@ -47,43 +47,48 @@ def speculate(
 
     Source: Leviathan et al. 2023, algorithm 1.
     """
-    penalised = sampling.repetition_penalty != 1
-    memory, first = begin(model, prompt, max_length + guesses, None, penalised)
+    memory, first = begin(model, prompt, max_length + guesses, None, True)
     draft_memory, ahead = begin(draft, prompt, max_length + guesses, None, False)
+    vocabulary_size = first.seen.shape[1]
+    places = tf.range(guesses + 1)  # in a round: the token before it, then the guesses
 
     def seed_at(position, use: int):
         return seed + tf.stack([0, 3 * position + use])
 
     def one_round(written, last, done, seen, outputs, cache, draft_cache):
         position = first.position + written
-        tokens, small_odds, marks = [last], [], [seen]  # marks: what counts as repeated at each place
-        for i in range(guesses):
-            logits, draft_cache = draft.step(tokens[-1], position + i, draft_memory, draft_cache)
-            small_odds.append(odds(logits, sampling, numbers, marks[-1]))  # (1, V)
-            tokens.append(draw(tf.math.log(small_odds[-1] + TINY), seed_at(position + i, 0)))
-            marks.append(marked(marks[-1], tokens[-1]) if penalised else seen)
-        # The last guess's keys and values, in case that all are kept.
-        _, draft_cache = draft.step(tokens[-1], position + guesses, draft_memory, draft_cache)
 
-        logits, cache = model.steps(tf.stack(tokens, axis=1), position, memory, cache)  # (1, K + 1, V)
-        p = odds(logits[0], sampling, numbers, tf.concat(marks, axis=0))  # (K + 1, V)
-        q = tf.concat([*small_odds, tf.zeros_like(small_odds[0])], axis=0)  # (K + 1, V): behind the last, no guess
-        guessed = tf.concat(tokens[1:], axis=0)  # (K,)
+        def guess(place, token, seen, draft_cache, tokens, q):
+            logits, draft_cache = draft.step(token, position + place, draft_memory, draft_cache)
+            chances = odds(logits, sampling, numbers, seen)  # (1, V)
+            tokens = tf.tensor_scatter_nd_update(tokens, [[place]], token)
+            q = tf.tensor_scatter_nd_update(q, [[place]], chances)
+            token = draw(tf.math.log(chances + TINY), seed_at(position + place, 0))
+            return place + 1, token, marked(seen, token), draft_cache, tokens, q
+
+        # One step more than there are guesses, so that the draft has read the last one too, should all be kept.
+        tokens, q = tf.zeros([guesses + 1], "int32"), tf.zeros([guesses + 1, vocabulary_size])
+        _, _, _, draft_cache, tokens, q = tf.while_loop(
+            lambda place, *_: place <= guesses, guess, (0, last, seen, draft_cache, tokens, q)
+        )
+        q = tf.where((places < guesses)[:, None], q, 0.0)  # behind the last one, no guess
+
+        logits, cache = model.steps(tokens[None, :], position, memory, cache)  # (1, K + 1, V)
+        repeated = seen | (tf.cumsum(tf.one_hot(tokens, vocabulary_size)) > 0)
+        p = odds(logits[0], sampling, numbers, repeated)  # (K + 1, V)
+        guessed = tokens[1:]  # (K,)
         of_guessed = tf.stack([tf.range(guesses), guessed], axis=1)
         chance = tf.random.stateless_uniform([guesses], seed_at(position, 1), alg="philox")
         kept = chance * tf.gather_nd(q, of_guessed) < tf.gather_nd(p, of_guessed)  # (K,)
         count = tf.reduce_sum(tf.math.cumprod(tf.cast(kept, "int32")))  # of the guesses up to the first that is not
-        rest = tf.maximum(p - q, 0.0)[count][None, :]  # (1, V)
+        rest = tf.gather(tf.maximum(p - q, 0.0), [count])  # (1, V); a slice would be compiled anew for each count
         own = draw(tf.math.log(rest + TINY), seed_at(position + count, 2))  # (1,)
 
-        places = tf.range(guesses + 1)
         new = tf.where(places < count, tf.concat([guessed, own], axis=0), own)  # (K + 1,)
         ends = is_end(new, end_ids) & (places <= count)
         behind_an_end = tf.cumsum(tf.cast(ends, "int32"), exclusive=True) > 0
         new = tf.where((places > count) | behind_an_end, 0, new)
-        if penalised:
-            for i in range(guesses + 1):
-                seen = tf.where(places[i] <= count, marked(seen, new[i : i + 1]), seen)
+        seen |= tf.reduce_any((new[:, None] == tf.range(vocabulary_size)) & (places <= count)[:, None], axis=0)
         here = written + places
         outputs = tf.tensor_scatter_nd_update(outputs, here[:, None], new)
         return written + count + 1, own, tf.reduce_any(ends), seen, outputs, cache, draft_cache
