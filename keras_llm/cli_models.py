@@ -89,11 +89,11 @@ def generate(
 def chat(
     folder: Annotated[Path, typer.Argument(help="Output folder of a finished run of a model that answers.")],
     max_tokens: MaxTokens = 60,
-    temperature: Temperature = 0.7,
+    temperature: Temperature = 0.3,
     top_k: TopK = None,
     top_p: TopP = 0.9,
     min_p: MinP = 0.0,
-    repetition_penalty: Penalty = 1.1,
+    repetition_penalty: Penalty = 1.0,
     seed: Seed = 0,
 ) -> None:
     """Talk with the model of a run. Ctrl-C stops a reply, or at the prompt the talk; /new forgets what was said."""
