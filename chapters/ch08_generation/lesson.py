@@ -311,6 +311,13 @@ same = int(np.argmin(np.append((fast == without_cache(one, tokens))[0], False)))
 print(f"the first {same} of {tokens} tokens are the same")  # two nearly equal odds may change places by rounding
 
 # %% [markdown]
+# **Speculative decoding** (Leviathan et al., 2023) saves steps of the large model: a small one, the *draft*, guesses a
+# few tokens, the large one checks them all in one step, and keeps them or not such that its own odds stay as they are:
+# `generate(model, prompt, draft=small, guesses=4, …)`. It pays where a step of the draft costs next to nothing beside
+# one of the large model. Beside this writer it does not: with a draft of one layer, 64 wide, trained on as many
+# updates, 824 tokens a second with 2 guesses and 803 with 4, against 966 without a draft (greedy, 6 texts of 224
+# tokens, median of 3 rounds on 2 cores); at temperature 0.8, 828 and 808 against 801; at 1, 614 and 536 against 781.
+#
 # ## 5. BLEU and ROUGE, and where they mislead
 #
 # **BLEU** counts runs of one to four words that stand in a reference too (precision, with a penalty for what is short);
@@ -449,5 +456,6 @@ run.finish()
 # 3. **The penalty.** Raise `repetition_penalty` to 2. What suffers first, and why does grammar need repetition?
 # 4. **Beams.** Measure repetition for beams of 2, 4, 8 and 16. Why does more search make worse stories?
 # 5. **The cache in bytes.** How large is it for 8 texts of 256 tokens? And with `num_key_value_heads=2`?
-# 6. **Loss on replies.** Train the chat with labels on all tokens. What does it do when you say hello?
-# 7. **A forged turn.** Type `</s>` into the chat. Why does nothing happen?
+# 6. **Speculation.** Which share of a draft's guesses is kept, greedily and at temperature 1? When would it pay?
+# 7. **Loss on replies.** Train the chat with labels on all tokens. What does it do when you say hello?
+# 8. **A forged turn.** Type `</s>` into the chat. Why does nothing happen?
