@@ -28,8 +28,8 @@ ROUNDING = 1e-4  # a figure below this is what rounding left
 def record(folders: list[Path]) -> dict[str, Any]:
     """The content of ``expected.json`` for runs of one chapter and preset that differ in their seeds.
 
-    The tolerance of a figure is twice its standard deviation over the seeds, at least 0.02 (of BLEU and chrF 2):
-    another processor rounds differently, and training carries that on. A figure below that may double, and of a
+    The tolerance of a figure is twice its standard deviation over the seeds, at least 0.02 (of BLEU and chrF 2, of
+    numbers above 1, such as perplexities, 2%): another processor rounds differently, and training carries that on. A figure below that may double, and of a
     rounding error itself only the order of magnitude is expected.
 
     Raises:
@@ -62,7 +62,7 @@ def record(folders: list[Path]) -> dict[str, Any]:
     for name, value in figures.items():
         values = [metrics[name] for _, metrics in runs]
         mean, spread = statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0.0
-        share = 2.0 if re.search("bleu|chrf", name) else 0.02  # those two are percentages
+        share = 2.0 if re.search("bleu|chrf", name) else 0.02 * max(1.0, abs(mean))  # those two are percentages
         least = min(share, abs(mean)) if abs(mean) > ROUNDING else 9 * abs(mean)
         recorded[name] = {
             "value": value,

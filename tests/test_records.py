@@ -61,6 +61,13 @@ def test_of_a_rounding_error_the_order_of_magnitude_is_expected(tmp_path) -> Non
     assert figures["train_share"]["tolerance"] == 0
 
 
+def test_a_large_figure_may_differ_by_a_share_of_itself(tmp_path) -> None:
+    metrics = {"test_accuracy": 0.8, "test_perplexity": 50.0, "test_bleu": 20.0}
+    figures = records.record([run(tmp_path / "run", metrics)])["figures"]
+    assert figures["test_perplexity"]["tolerance"] == 1.0
+    assert figures["test_bleu"]["tolerance"] == 2.0
+
+
 def test_a_run_without_a_headline_is_no_record(tmp_path) -> None:
     with pytest.raises(InputError, match="none of the figures test_accuracy"):
         records.record([run(tmp_path / "run", {"test_f1": 0.7})])
