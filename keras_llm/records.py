@@ -29,8 +29,8 @@ def record(folders: list[Path]) -> dict[str, Any]:
     """The content of ``expected.json`` for runs of one chapter and preset that differ in their seeds.
 
     The tolerance of a figure is twice its standard deviation over the seeds, at least 0.02 (of BLEU and chrF 2, of
-    numbers above 1, such as perplexities, 2%): another processor rounds differently, and training carries that on. A figure below that may double, and of a
-    rounding error itself only the order of magnitude is expected.
+    numbers above 1, such as perplexities, 2%): another processor rounds differently, and training carries that on.
+    A figure below that may double, and of a rounding error itself only the order of magnitude is expected.
 
     Raises:
         InputError: when a folder holds no finished run, or the runs are not of one kind.
