@@ -415,9 +415,10 @@ run.figure("chat", plots.plot_history(history, title="Learning to answer"))
 
 # %% [markdown]
 # The curves part: the loss of the training part goes towards zero, that of questions it has not seen rises again after
-# the first minute. Stopped there, the model answers everything with the same few words; trained to the end it has
-# learned replies *by heart*. How many, is counted: greedily asked the first question of a dialogue, does it give,
-# letter for letter, a reply that the data has?
+# the first minute. Less training gives no better replies: with twelve rounds instead of thirty, at half the rate, 1 of
+# 60 taught questions was answered as in the data, and several with the same "I am doing well". Trained to the end, the
+# model has learned replies *by heart*. How many, is counted: asked the first question of a dialogue, does it give,
+# greedily and word for word, a reply that the data has?
 
 # %%
 replies: dict[str, set[str]] = {}
