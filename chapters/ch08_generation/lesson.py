@@ -314,9 +314,10 @@ print(f"the first {same} of {tokens} tokens are the same")  # two nearly equal o
 # **Speculative decoding** (Leviathan et al., 2023) saves steps of the large model: a small one, the *draft*, guesses a
 # few tokens, the large one checks them all in one step, and keeps them or not such that its own odds stay as they are:
 # `generate(model, prompt, draft=small, guesses=4, …)`. It pays where a step of the draft costs next to nothing beside
-# one of the large model. Beside this writer it does not: with a draft of one layer, 64 wide, trained on as many
-# updates, 824 tokens a second with 2 guesses and 803 with 4, against 966 without a draft (greedy, 6 texts of 224
-# tokens, median of 3 rounds on 2 cores); at temperature 0.8, 828 and 808 against 801; at 1, 614 and 536 against 781.
+# one of the large model. Beside a writer as small as this one it hardly does: with a draft of one layer, 64 wide,
+# trained on as many updates, 850 tokens a second with 2 guesses and 838 with 4, against 932 without a draft (greedy, 6
+# texts of 224 tokens, median of 4 rounds on 2 cores); at temperature 0.8, 869 and 817 against 774; at 1, 754 and 696
+# against 715. The rounds of each differ by as much.
 #
 # ## 5. BLEU and ROUGE, and where they mislead
 #
