@@ -212,7 +212,7 @@ def test_dropout_acts_on_each_sub_layer(kind) -> None:
 def test_blocks_survive_saving_with_every_option(kind, tmp_path) -> None:
     options = {"dropout": 0.1, "activation": "gelu", "pre_norm": False, "attention_dropout": 0.2, "rotary": True}
     options |= {"fused": True, "epsilon": 1e-3, "norm": "rms", "use_bias": False, "num_key_value_heads": 1}
-    options |= {"kernel_initializer": keras.initializers.Orthogonal(gain=0.5)}
+    options |= {"kernel_initializer": keras.initializers.Orthogonal(gain=0.5), "adapter_dim": 4}
     defaults = inspect.signature(EncoderBlock).parameters
     assert options.keys() == defaults.keys() - {"num_heads", "intermediate_dim", "kwargs"}
     assert all(options[name] != defaults[name].default for name in options)

@@ -3,12 +3,21 @@
 B = batch, T = time, S = time of the memory, D = width.
 """
 
+from collections.abc import Callable
+
 import keras
 from keras import layers, ops
 
+from keras_llm.layers.adapter import Adapter
 from keras_llm.layers.attention import MultiHeadAttention
 from keras_llm.layers.dropout import Dropout
 from keras_llm.layers.masks import allowed
+
+
+def gelu_tanh(x):
+    """GELU by a tanh, which comes within a thousandth of the exact one."""
+    return keras.activations.gelu(x, approximate=True)
+
 
 NORMS = {"layer": layers.LayerNormalization, "rms": layers.RMSNormalization}
 
@@ -19,8 +28,9 @@ class FeedForward(layers.Layer):
 
     Args:
         intermediate_dim: width between the two, four times D by custom.
-        activation: f, by its Keras name; or "swiglu": (silu(x W_g + b_g) ∘ (x W_1 + b_1)) W_2 + b_2, which has a third
-            kernel, so that two thirds of the width make as many weights.
+        activation: f, by its Keras name; "gelu_tanh", GELU as GPT-2 computes it; or "swiglu":
+            (silu(x W_g + b_g) ∘ (x W_1 + b_1)) W_2 + b_2, which has a third kernel, so that two thirds of the width
+            make as many weights.
         use_bias: add the biases.
         kernel_initializer: of the kernels.
 
@@ -47,12 +57,13 @@ class FeedForward(layers.Layer):
         self.supports_masking = True
 
     def build(self, x_shape: tuple) -> None:
-        def dense(units: int, activation: str | None, name: str) -> layers.Dense:
+        def dense(units: int, activation: Callable | str | None, name: str) -> layers.Dense:
             options = {"use_bias": self.config["use_bias"], "kernel_initializer": self.kernel_initializer.clone()}
             return layers.Dense(units, activation, name=name, dtype=self.dtype_policy, **options)
 
         gated, width = self.config["activation"] == "swiglu", self.config["intermediate_dim"]
-        self.into = dense(width, None if gated else self.config["activation"], "into")
+        activation = gelu_tanh if self.config["activation"] == "gelu_tanh" else self.config["activation"]
+        self.into = dense(width, None if gated else activation, "into")
         self.gate = dense(width, "silu", "gate") if gated else None
         self.out_of = dense(x_shape[-1], None, "out_of")
         for layer in filter(None, (self.into, self.gate)):
@@ -87,6 +98,7 @@ class EncoderBlock(layers.Layer):
         use_bias: add biases in attention and feed-forward.
         num_key_value_heads: see :class:`MultiHeadAttention`.
         kernel_initializer: of all kernels.
+        adapter_dim: width of an :class:`Adapter` behind self-attention and feed-forward; None: no adapters.
 
     Call arguments:
         x: float tensor ``(B, T, D)``.
@@ -123,6 +135,7 @@ class EncoderBlock(layers.Layer):
         use_bias: bool = True,
         num_key_value_heads: int | None = None,
         kernel_initializer: keras.initializers.Initializer | str = "glorot_uniform",
+        adapter_dim: int | None = None,
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
@@ -142,12 +155,17 @@ class EncoderBlock(layers.Layer):
             "norm": norm,
             "use_bias": use_bias,
             "num_key_value_heads": num_key_value_heads,
+            "adapter_dim": adapter_dim,
         }
         self.supports_masking = True
         self.dropout = Dropout(dropout, dtype=self.dtype_policy)
         self.self_attention, self.self_norm = self._attention("self_attention", rotary=rotary), self._norm("self_norm")
         self.feed_forward = FeedForward(intermediate_dim, activation, name="feed_forward", **self._common())
         self.feed_norm = self._norm("feed_norm")
+        self.adapters = {
+            norm: Adapter(adapter_dim, name=f"adapter_{norm}", dtype=self.dtype_policy)
+            for norm in (("self_norm", "feed_norm") if adapter_dim else ())
+        }
 
     def _attention(self, name: str, **options) -> MultiHeadAttention:
         options |= {key: self.config[key] for key in ("num_heads", "num_key_value_heads", "fused")}
@@ -161,7 +179,7 @@ class EncoderBlock(layers.Layer):
         return {"use_bias": self.config["use_bias"], "kernel_initializer": initializer, "dtype": self.dtype_policy}
 
     def build(self, x_shape: tuple) -> None:
-        for layer in (self.self_norm, self.self_attention, self.feed_norm, self.feed_forward):
+        for layer in (self.self_norm, self.self_attention, self.feed_norm, self.feed_forward, *self.adapters.values()):
             layer.build(x_shape)
 
     def call(self, x, mask=None, use_causal_mask: bool = False, training: bool = False):
@@ -187,6 +205,7 @@ class EncoderBlock(layers.Layer):
 
     def leave(self, x, y, norm: layers.Layer, training: bool = False):
         """What comes out behind a sub-layer that made ``y`` of ``x``: the two added, once."""
+        y = self.adapters[norm.name](y) if norm.name in self.adapters else y
         x = x + self.dropout(y, training=training)
         return x if self.config["pre_norm"] else norm(x)
 

@@ -130,6 +130,10 @@ class GPT(keras.Model):
         self.norm.build(shape)
 
     def call(self, token_ids, training: bool = False):
+        return self.logits(self.states(token_ids, training))
+
+    def states(self, token_ids, training: bool = False):
+        """Token ids ``(N, T)`` to the states ``(N, T, D)`` behind the last block, before the norm at the end."""
         length, longest = token_ids.shape[1], self.config["context_length"]
         if length is None or length > longest:
             raise ValueError(f"A row of {length} tokens: its length must be fixed, and at most {longest}.")
@@ -139,7 +143,7 @@ class GPT(keras.Model):
         x = self.dropout(x, training=training)
         for block in self.blocks:
             x = block(x, use_causal_mask=True, training=training)
-        return self.logits(x)
+        return x
 
     def logits(self, x):
         """States ``(N, T, D)`` to logits ``(N, T, V)``, float32 under mixed precision too."""

@@ -3,12 +3,11 @@
 import keras
 from keras import initializers, layers, ops
 
-from keras_llm.layers import Dropout, EncoderBlock, LearnedPositions, padding_mask
-from keras_llm.models.gpt import POSITIONS
+from keras_llm.models.encoder import Encoder
 
 
 @keras.saving.register_keras_serializable(package="keras_llm")
-class MaskedLanguageModel(keras.Model):
+class MaskedLanguageModel(Encoder):
     """Token ids with some of them hidden, to the logits of what stood there.
 
     N = rows, T = time, D = width, V = vocabulary, M = hidden places of a row.
@@ -61,49 +60,23 @@ class MaskedLanguageModel(keras.Model):
         positions: str = "learned",
         **kwargs,
     ) -> None:
-        super().__init__(**kwargs)
-        if positions not in POSITIONS:
-            raise ValueError(f"positions={positions!r}: there are {', '.join(map(repr, POSITIONS))}.")
-        intermediate_dim = intermediate_dim or 4 * hidden_dim
-        self.config = {
-            "vocabulary_size": vocabulary_size,
-            "context_length": context_length,
-            "hidden_dim": hidden_dim,
-            "num_heads": num_heads,
-            "num_layers": num_layers,
-            "intermediate_dim": intermediate_dim,
-            "dropout": dropout,
-            "pre_norm": pre_norm,
-            "positions": positions,
-        }
-        normal, own = initializers.RandomNormal(stddev=0.02), self.dtype_policy
-        self.embedding = layers.Embedding(vocabulary_size + 1, hidden_dim, normal.clone(), name="embedding", dtype=own)
-        learned = positions == "learned"
-        self.positions = (
-            LearnedPositions(context_length, normal.clone(), name="positions", dtype=own) if learned else None
+        super().__init__(
+            vocabulary_size + 1,
+            context_length,
+            hidden_dim,
+            num_heads,
+            num_layers,
+            intermediate_dim,
+            dropout,
+            pre_norm,
+            positions,
+            **kwargs,
         )
-        self.embedding_norm = layers.LayerNormalization(epsilon=1e-12, name="embedding_norm", dtype=own)
-        self.dropout = Dropout(dropout, dtype=own)
-        self.blocks = [
-            EncoderBlock(
-                num_heads,
-                intermediate_dim,
-                dropout=dropout,
-                attention_dropout=dropout,
-                activation="gelu",
-                pre_norm=pre_norm,
-                rotary=not learned,
-                epsilon=1e-12,
-                kernel_initializer=normal.clone(),
-                name=f"block_{index + 1}",
-                dtype=own,
-            )
-            for index in range(num_layers)
-        ]
-        self.norm = layers.LayerNormalization(epsilon=1e-12, name="norm", dtype=own) if pre_norm else None
+        self.config = {**self.config, "vocabulary_size": vocabulary_size}
+        normal, own = initializers.RandomNormal(stddev=0.02), self.dtype_policy
         # The head turns a state into the vector of the token that it guesses, and compares it with all.
         self.head = layers.Dense(hidden_dim, "gelu", kernel_initializer=normal.clone(), name="head", dtype=own)
-        self.head_norm = layers.LayerNormalization(epsilon=1e-12, name="head_norm", dtype=own)
+        self.head_norm = layers.LayerNormalization(epsilon=self.config["epsilon"], name="head_norm", dtype=own)
 
     @property
     def mask_id(self) -> int:
@@ -111,32 +84,14 @@ class MaskedLanguageModel(keras.Model):
         return self.config["vocabulary_size"]
 
     def build(self, input_shape: dict) -> None:
-        shape = (*input_shape["token_ids"], self.config["hidden_dim"])
-        self.embedding.build(input_shape["token_ids"])
-        if self.positions is not None:
-            self.positions.build((None, self.config["context_length"], shape[-1]))
-        for layer in filter(None, (self.embedding_norm, *self.blocks, self.norm, self.head, self.head_norm)):
-            layer.build(shape)
+        super().build(input_shape)
+        for layer in (self.head, self.head_norm):
+            layer.build((*input_shape["token_ids"], self.config["hidden_dim"]))
         self.bias = self.add_weight(name="bias", shape=(self.config["vocabulary_size"],), initializer="zeros")
 
     def call(self, inputs: dict, training: bool = False):
-        states = self.encode(inputs["token_ids"], training)  # (N, T, D)
+        states = self.encode(inputs["token_ids"], training=training)  # (N, T, D)
         places = ops.cast(inputs["mask_positions"], "int32")[..., None]  # (N, M, 1)
         guesses = self.head_norm(self.head(ops.take_along_axis(states, places, axis=1)))  # (N, M, D)
         table = ops.cast(self.embedding.embeddings, self.compute_dtype)[: self.config["vocabulary_size"]]  # (V, D)
         return ops.cast(ops.matmul(guesses, ops.transpose(table)), "float32") + ops.cast(self.bias, "float32")
-
-    def encode(self, token_ids, training: bool = False):
-        """Token ids ``(N, T)`` to one state a token ``(N, T, D)``, each of which has seen the whole row."""
-        length, longest = token_ids.shape[1], self.config["context_length"]
-        if length is None or length > longest:
-            raise ValueError(f"A row of {length} tokens: its length must be fixed, and at most {longest}.")
-        x = self.embedding(token_ids)
-        x = self.embedding_norm(x if self.positions is None else self.positions(x))
-        x, mask = self.dropout(x, training=training), padding_mask(token_ids)
-        for block in self.blocks:
-            x = block(x, mask=mask, training=training)
-        return x if self.norm is None else self.norm(x)
-
-    def get_config(self) -> dict:
-        return {**super().get_config(), **self.config}

@@ -14,6 +14,7 @@ from keras_llm.text.bpe import BytePairEncoding
 from keras_llm.text.characters import ByteTokenizer, CharacterTokenizer
 from keras_llm.text.cleaning import clean
 from keras_llm.text.factory import load_tokenizer, train_tokenizer
+from keras_llm.text.pretrained import PretrainedTokenizer
 from keras_llm.text.statistics import compression, fit_power_law, rank_frequency, unknown_rate, vocabulary_growth
 from keras_llm.text.subwords import SubwordTokenizer
 from keras_llm.text.tokenizer import Tokenizer
@@ -25,6 +26,7 @@ __all__ = [
     "BytePairEncoding",
     "ByteTokenizer",
     "CharacterTokenizer",
+    "PretrainedTokenizer",
     "SubwordTokenizer",
     "Tokenizer",
     "UnigramTokenizer",

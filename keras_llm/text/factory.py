@@ -7,14 +7,15 @@ from pathlib import Path
 
 from keras_llm.errors import InputError
 from keras_llm.text.characters import ByteTokenizer, CharacterTokenizer
+from keras_llm.text.pretrained import PretrainedTokenizer
 from keras_llm.text.subwords import SubwordTokenizer
 from keras_llm.text.tokenizer import Tokenizer, refuse_single_string
 from keras_llm.text.unigram import UnigramTokenizer
 from keras_llm.text.word_pieces import WordPieceTokenizer
 from keras_llm.text.words import WordTokenizer
 
-CLASSES = (WordTokenizer, SubwordTokenizer, CharacterTokenizer, ByteTokenizer, WordPieceTokenizer, UnigramTokenizer)
-KINDS: dict[str, type[Tokenizer]] = {cls.kind: cls for cls in CLASSES}
+TRAINED = (WordTokenizer, SubwordTokenizer, CharacterTokenizer, ByteTokenizer, WordPieceTokenizer, UnigramTokenizer)
+KINDS: dict[str, type[Tokenizer]] = {cls.kind: cls for cls in (*TRAINED, PretrainedTokenizer)}
 LANGUAGES_WITHOUT_SPACES = {"ja", "km", "lo", "my", "th", "zh"}
 # English has one space in 6 characters, German one in 7, Chinese with spaces around its numbers one in 50.
 CHARACTERS_PER_SPACE = 20
