@@ -33,8 +33,11 @@ class Classifier(TextModel):
 
     def token_ids(self, texts: Sequence[str]) -> np.ndarray:
         """Texts as token ids ``(n, T)``, int32, padded at the end with 0."""
-        ids = self.tokenizer.encode_all([clean(text) for text in texts])
-        return pad_sequences_to(ids, self.sequence_length, keep="both")
+        return pad_sequences_to(self.sequences(texts), self.sequence_length, keep="both")
+
+    def sequences(self, texts: Sequence[str]) -> list[list[int]]:
+        """Texts as token ids, each as long as it is."""
+        return [self.tokenizer.framed(ids) for ids in self.tokenizer.encode_all([clean(text) for text in texts])]
 
     def arrays(self, part: Part) -> tuple[np.ndarray, np.ndarray]:
         """A part of a dataset as ``(token_ids (n, T), labels (n,))``."""
@@ -60,5 +63,8 @@ class Classifier(TextModel):
         for layer in self.model.layers:
             if isinstance(layer, keras.layers.Embedding) and layer.input_dim != self.tokenizer.vocabulary_size:
                 return False
+        encoder = getattr(self.model, "encoder", None)  # of a SequenceClassifier
+        if encoder is not None and encoder.config["vocabulary_size"] != self.tokenizer.vocabulary_size:
+            return False
         outputs = self.model.compute_output_spec(keras.KerasTensor((None, self.sequence_length), "int32"))
         return outputs.shape[-1] == (1 if len(self.classes) == 2 else len(self.classes))

@@ -68,7 +68,7 @@ class Preset:
     vocabulary_size: int = 4_000
     context_length: int = 128
     batch_size: int = 32
-    steps: int = 640
+    steps: int = 960
     additive_steps: int = 240
     additive_rank: int | None = None  # of W_h; None: V × V numbers, the formula as it stands
     reports: int = 8  # of the validation loss, in each training

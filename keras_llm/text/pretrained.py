@@ -97,6 +97,9 @@ class PretrainedTokenizer(Tokenizer):
             utf8(text)
         return [each.ids for each in self._encoder.encode_batch_fast(list(texts), add_special_tokens=False)]
 
+    def framed(self, ids: Sequence[int]) -> list[int]:
+        return [self.start_id, *ids, self.end_id]
+
     def decode(self, ids: Iterable[int]) -> str:
         return self._encoder.decode(self._checked(ids), skip_special_tokens=True)
 

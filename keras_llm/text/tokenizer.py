@@ -73,6 +73,10 @@ class Tokenizer(ABC):
             ValueError: when an id is outside the vocabulary.
         """
 
+    def framed(self, ids: Sequence[int]) -> list[int]:
+        """The ids of a text as its model wants to begin and end it: as they are, but for a pretrained model."""
+        return list(ids)
+
     def tokens(self, text: str) -> list[str]:
         """The tokens of one text, to be looked at. Part of a character is shown by its bytes: ``\\xe7``."""
         return [self.decode([token_id]) for token_id in self.encode(text)]
