@@ -259,3 +259,28 @@ def test_predict_says_what_is_wrong_with_a_folder(cli, copy) -> None:
     assert answer.code == 2
     assert answer.sentence.startswith("keras-llm: ")
     assert "model.keras is damaged" in answer.sentence
+
+
+# --- on a pretrained model ----------------------------------------------------------------------------------------
+
+
+def test_a_pretrained_model_gets_its_texts_framed(tmp_path) -> None:
+    from keras_llm.models import Encoder, SequenceClassifier
+    from keras_llm.text import PretrainedTokenizer
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "good", "film"]
+    (tmp_path / "vocab.txt").write_text("\n".join(words), encoding="utf-8")
+    tokenizer = PretrainedTokenizer.from_folder(tmp_path)
+    model = SequenceClassifier(Encoder(len(words), 6, hidden_dim=8, num_heads=2, num_layers=1))
+    model.build((None, 6))
+    classifier = Classifier(tokenizer, 6, ("bad", "good"), model)
+    assert classifier.token_ids(["A good film", "a a a good good film"]).tolist() == [
+        [2, 5, 6, 7, 3, 0],
+        [2, 5, 5, 6, 7, 3],  # both ends are kept, and the frame around them
+    ]
+    classifier.save(tmp_path)
+    loaded = Classifier.load(tmp_path)
+    assert np.array_equal(loaded.probabilities(["a film"]), classifier.probabilities(["a film"]))
+    assert loaded.fits()
+    loaded.model.encoder.config["vocabulary_size"] += 1
+    assert not loaded.fits()

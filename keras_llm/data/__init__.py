@@ -12,6 +12,7 @@ from keras_llm.data.glove import load_glove
 from keras_llm.data.masking import hide_tokens
 from keras_llm.data.packing import Packed, attention_mask, next_tokens, pack
 from keras_llm.data.pairs import PairPart, TranslationData
+from keras_llm.data.paraphrases import PhrasePairs, load_paraphrases
 from keras_llm.data.shard_writer import write_shards
 from keras_llm.data.shards import Shards, open_shards
 from keras_llm.data.windows import random_windows, windows
@@ -24,6 +25,7 @@ __all__ = [
     "Packed",
     "PairPart",
     "Part",
+    "PhrasePairs",
     "Shards",
     "TranslationData",
     "attention_mask",
@@ -41,6 +43,7 @@ __all__ = [
     "length_for",
     "load",
     "load_glove",
+    "load_paraphrases",
     "next_tokens",
     "open_shards",
     "pack",

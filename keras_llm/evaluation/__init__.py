@@ -22,6 +22,7 @@ from keras_llm.evaluation.dictionary import DictionaryBaseline
 from keras_llm.evaluation.diversity import distinct, repetition, self_bleu
 from keras_llm.evaluation.intervals import bootstrap_interval
 from keras_llm.evaluation.mistakes import Mistake, mistakes_table, most_confident_mistakes
+from keras_llm.evaluation.multilabel import MultilabelReport, best_thresholds, multilabel_report
 from keras_llm.evaluation.ngram import NgramModel
 from keras_llm.evaluation.overlap import Overlap, overlap
 from keras_llm.evaluation.perplexity import LanguageModelReport
@@ -33,15 +34,18 @@ __all__ = [
     "DictionaryBaseline",
     "LanguageModelReport",
     "Mistake",
+    "MultilabelReport",
     "NgramModel",
     "Overlap",
     "TfidfBaseline",
     "TranslationReport",
+    "best_thresholds",
     "bootstrap_interval",
     "classification_report",
     "distinct",
     "mistakes_table",
     "most_confident_mistakes",
+    "multilabel_report",
     "overlap",
     "predicted_classes",
     "repetition",
