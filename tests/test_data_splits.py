@@ -2,11 +2,13 @@
 
 import hashlib
 import random
+import sys
 
 import numpy as np
 import pytest
 
 from keras_llm.data import ClassificationData, Part, from_files, length_for, pad_sequences_to
+from keras_llm.data.batches import row_numbers
 from keras_llm.data.splits import deduplicate, fingerprints, normalise, stratified_split
 from keras_llm.errors import InputError
 
@@ -176,6 +178,13 @@ def test_batches_drop_nothing_and_shuffle_by_seed() -> None:
     assert [epoch(again), epoch(again)] == [first, second]
     for rows, batch in shuffled.as_numpy_iterator():
         assert (rows[:, 0] == 2 * batch).all()  # inputs and labels stay together
+
+
+def test_many_rows_are_shuffled_in_a_window(monkeypatch) -> None:
+    monkeypatch.setattr(sys.modules[row_numbers.__module__], "MOST_SHUFFLED", 4)
+    rows = list(row_numbers(100, shuffle_seed=0).as_numpy_iterator())
+    assert sorted(rows) == list(range(100)) != rows
+    assert all(row < place + 4 for place, row in enumerate(rows))  # none comes before it is among the next four
 
 
 def test_batches_shapes_and_structures() -> None:

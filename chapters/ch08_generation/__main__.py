@@ -1,4 +1,4 @@
-"""``python -m chapters.ch08_generation`` does what ``keras-llm run ch06_pretraining`` does."""
+"""``python -m chapters.ch08_generation`` does what ``keras-llm run ch08_generation`` does."""
 
 import sys
 from pathlib import Path

@@ -12,6 +12,8 @@ from keras_llm.data.shards import Shards
 if TYPE_CHECKING:
     import tensorflow as tf
 
+MOST_SHUFFLED = 1_000_000  # rows that are drawn from at once
+
 
 def pad_sequences_to(
     token_ids: Sequence[Sequence[int]],
@@ -106,8 +108,8 @@ def batches(
             as a dict by name, or the array itself when only one is left. The batches are those of the arrays.
         labels: array ``(n, ...)``, or a feature's name; without it the batches are inputs alone.
         batch_size: examples a batch.
-        shuffle_seed: shuffles all examples anew in each epoch, in an order fixed by the seed and TensorFlow's global
-            seed; None keeps the order.
+        shuffle_seed: shuffles all examples (of more than a million, each among the next million) anew in each epoch,
+            in an order fixed by the seed and TensorFlow's global seed; None keeps the order.
         sample_weight: array ``(n,)``, or a feature's name: third element of each batch; needs labels.
         sequence_length: of shards, the length that each feature of varying length is cut or padded to with 0, on the
             right, in each batch; None takes that of the longest example of all.
@@ -153,12 +155,15 @@ def batches(
 def row_numbers(size: int, shuffle_seed: int | None) -> "tf.data.Dataset":
     """0 to ``size - 1``, shuffled anew in each epoch when there is a seed.
 
-    Row numbers are shuffled, not rows: cheap for any n, and a checkpoint of the iterator stays small.
+    Row numbers are shuffled, not rows: 220 bytes each, and a checkpoint of the iterator stays small. Of more than a
+    million rows, each is drawn from the next million, so that memory has an end however many there are.
     """
     import tensorflow as tf
 
     rows = tf.data.Dataset.range(size)
-    return rows if shuffle_seed is None else rows.shuffle(size, seed=shuffle_seed, reshuffle_each_iteration=True)
+    if shuffle_seed is None:
+        return rows
+    return rows.shuffle(min(size, MOST_SHUFFLED), seed=shuffle_seed, reshuffle_each_iteration=True)
 
 
 def _examples_of_shards(
