@@ -75,7 +75,8 @@ def list_chapters() -> None:
     "[bold]keras-llm run ch03_lstm_classifier --preset smoke[/]  ·  "
     "[bold]keras-llm run ch03_lstm_classifier --data train.csv --test-data test.csv --output runs/mine[/]  ·  "
     "[bold]keras-llm run ch02_text_to_tensors --data novel.txt[/]  ·  "
-    "[bold]keras-llm run ch05_transformer --dataset home_assistant_en_de[/]"
+    "[bold]keras-llm run ch05_transformer --dataset home_assistant_en_de[/]  ·  "
+    "[bold]keras-llm run ch07_finetuning --data train.csv --test-data test.csv --weights bert-base-uncased[/]"
 )
 def run(
     chapter: Annotated[str, typer.Argument(help="Name of a chapter, as in 'keras-llm list'.")],
@@ -96,6 +97,10 @@ def run(
         Path | None, typer.Option(help="Your own test file; without it, a part of --data is kept for the test.")
     ] = None,
     encoding: Annotated[str, typer.Option(help="Encoding of your files, for instance gb18030.")] = "utf-8",
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="Folder of another pretrained BERT or GPT-2, with config.json and model.safetensors."),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(help="Folder for figures, history and model. Default: a new one in runs/.")
     ] = None,
@@ -113,7 +118,7 @@ def run(
         raise InputError("--encoding goes with --data: name the file that is in this encoding.")
     if dataset is not None and data is not None:
         raise InputError("--data and --dataset exclude each other: leave one of them away.")
-    runs.request(runs.Options(preset, data, dataset, test_data, encoding, output, seed, resume))
+    runs.request(runs.Options(preset, data, dataset, test_data, encoding, output, seed, resume, weights))
     run_lesson(name)
 
 
@@ -144,6 +149,33 @@ def run_lesson(name: str) -> None:
 
 
 app.add_typer(cli_models.app)  # predict, translate, generate, chat
+
+
+@app.command(epilog="Examples:  [bold]keras-llm models[/]  ·  [bold]keras-llm models ~/models[/]")
+def models(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="Folders that hold pretrained models, beside the catalog.")
+    ] = None,
+) -> None:
+    """Pretrained models to fine-tune, in the catalog and on this disk, and what a step of each would cost here."""
+    from keras_llm import choosing
+
+    found = choosing.candidates(folders or [])
+    products = None
+    if any(each.operations for each in found):
+        from keras_llm.training.peak import matmul_peak
+
+        products = {dtype: matmul_peak(dtype) for dtype in ("float32", "bfloat16")}
+    rows = []
+    for each in found:
+        costs = ("", "", "", "")
+        if each.operations:
+            steps = ", ".join(f"{each.seconds(products[dtype]):.2f}" for dtype in products)
+            costs = (f"{each.parameters / 1e6:,.1f} M", f"{each.full_gb:.1f}", f"{each.lora_gb:.1f}", steps)
+        rows.append((each.name, each.about, each.languages, *costs))
+    headings = ("name", "what", "languages", "parameters", "GB, full", "GB, LoRA", "s a step: float32, bfloat16")
+    title = f"Pretrained models; a step is {choosing.BATCH} rows of {choosing.LENGTH} tokens"
+    _print_table(title, headings, rows, whole_names=False)
 
 
 @app.command()
@@ -198,13 +230,13 @@ def data_show(name: Annotated[str, typer.Argument(help="Name as in 'keras-llm da
         print("  ".join(filter(None, ("Example:", label, text))))
 
 
-def _print_table(title: str, headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def _print_table(title: str, headings: tuple[str, ...], rows: list[tuple[str, ...]], whole_names: bool = True) -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table(title=title, title_justify="left")
     for number, heading in enumerate(headings):
-        table.add_column(heading, overflow="fold", no_wrap=number == 0)  # a name must stay one word to be copied
+        table.add_column(heading, overflow="fold", no_wrap=whole_names and number == 0)  # to be copied as one word
     for row in rows:
         table.add_row(*row)
     Console().print(table)

@@ -3,6 +3,8 @@
 import importlib.metadata
 import os
 import platform
+import re
+from contextlib import suppress
 from pathlib import Path
 
 PACKAGES = ("keras_llm", "tensorflow", "keras", "keras-hub", "tensorflow-text", "numpy", "matplotlib", "scikit-learn")
@@ -49,6 +51,32 @@ def peak_memory_gb() -> float | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak * (1 if platform.system() == "Darwin" else 1024) / 1e9, 2)
+
+
+class MemoryPeak:
+    """The most memory that this process uses while a block runs; on Linux alone.
+
+    Attributes:
+        gb: what the process used at most in the block; None where the system does not tell it.
+
+    Example:
+        >>> with MemoryPeak() as peak:
+        ...     work = [0] * 1000
+        >>> peak.gb is None or peak.gb > 0
+        True
+    """
+
+    gb: float | None = None
+
+    def __enter__(self) -> "MemoryPeak":
+        with suppress(OSError):  # no such file on other systems; not to be written in some containers
+            Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        with suppress(OSError):
+            status = Path("/proc/self/status").read_text(encoding="utf-8")
+            self.gb = round(int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024 / 1e9, 2)
 
 
 def description() -> dict[str, str | int | float | None]:

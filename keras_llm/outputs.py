@@ -20,6 +20,7 @@ class Earlier:
     metrics: dict[str, float]
     rows: list[dict[str, Any]]
     stages: dict[str, dict[str, Any]]
+    results: dict[str, Any]
     seconds: float
 
 
@@ -61,8 +62,12 @@ def read_back(folder: Path, asked: dict[str, Any]) -> Earlier:
     try:
         about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         status, before, go_on = about["status"], dict(about["asked"]), about["resume"]
-        metrics = json.loads(path.read_text("utf-8")) if (path := folder / "metrics.json").exists() else {}
-        earlier = Earlier(dict(metrics), _rows(folder / "history.csv"), dict(about["stages"]), float(about["seconds"]))
+        metrics, results = (
+            dict(json.loads(path.read_text("utf-8"))) if (path := folder / name).exists() else {}
+            for name in ("metrics.json", "results.json")
+        )
+        rows, stages = _rows(folder / "history.csv"), dict(about["stages"])
+        earlier = Earlier(metrics, rows, stages, results, float(about["seconds"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
         raise InputError(
             f"The run in {folder} cannot be read ({type(error).__name__}: {error}): start a new one in another folder."
@@ -72,7 +77,11 @@ def read_back(folder: Path, asked: dict[str, Any]) -> Earlier:
     for name, value in asked.items():
         if before.get(name) != value:
             option = name.replace("_", "-")
-            what = "another file, or it has changed" if option.endswith("data") else f"{before.get(name)}, not {value}"
+            what = (
+                "another file, or it has changed"
+                if option.endswith(("data", "weights"))
+                else f"{before.get(name)}, not {value}"
+            )
             raise InputError(f"The run in {folder} was started with another {option} ({what}): go on with: {go_on}")
     return earlier
 

@@ -10,15 +10,20 @@ from keras_llm.training import Checkpoint, TrainingLog
 
 
 def stage_callbacks(
-    run: Run, stage: str, early_stopping: EarlyStopping | None, text_model: TextModel | None
+    run: Run,
+    stage: str,
+    early_stopping: EarlyStopping | None,
+    text_model: TextModel | None,
+    checkpoints: bool,
 ) -> list[Callback]:
     """See :meth:`keras_llm.runs.Run.callbacks`."""
-    identity = {} if text_model is None else {"tokenizer": text_model.tokenizer.fingerprint}
-    checkpoint = Checkpoint(run.checkpoint_folder(stage), identity=identity)
     stopping = [early_stopping] if early_stopping is not None else []
-    log = TrainingLog(run.output / LOG, stage)
+    recorded = [*stopping, Recorder(run, stage, early_stopping, text_model), TrainingLog(run.output / LOG, stage)]
+    if not checkpoints:
+        return recorded
+    identity = {} if text_model is None else {"tokenizer": text_model.tokenizer.fingerprint}
     # The loop calls the checkpoint last: an epoch that is not recorded is one that a resume repeats.
-    return [*stopping, Recorder(run, stage, early_stopping, text_model), log, checkpoint]
+    return [*recorded, Checkpoint(run.checkpoint_folder(stage), identity=identity)]
 
 
 class Recorder(Callback):

@@ -11,6 +11,7 @@ import json
 import shlex
 import shutil
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_llm import book, machine
+from keras_llm.errors import InputError
 from keras_llm.estimate import Estimate
 from keras_llm.outputs import choose_folder, read_back, write_text
 from keras_llm.sources import Options, Sources
@@ -26,6 +28,7 @@ from keras_llm.sources import Options, Sources
 PRESETS = ("smoke", "cpu", "full")
 INTERRUPTED = "interrupted.png"  # the curves of a training that was stopped; a finished run has it no more
 LOG = "log.jsonl"  # what the trainings of a run wrote as they went
+RESULTS = "results.json"  # what the small trainings of a study gave, one by one
 HISTORY_FIELDS = ("stage", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
 
 _requested = Options()
@@ -43,17 +46,21 @@ def active() -> "Run | None":
     return _active
 
 
-def begin(chapter: str) -> "Run":
+def begin(chapter: str, takes_weights: bool = False) -> "Run":
     """Start (or go on with) a run of a chapter.
 
     Args:
         chapter: the chapter's folder name, for instance ``"ch03_lstm_classifier"``.
+        takes_weights: the chapter begins with pretrained weights, and ``--weights`` may name others.
 
     Raises:
-        InputError: when the output folder cannot be written, holds another run, or ``--resume`` finds none.
+        InputError: when the output folder cannot be written, holds another run, or ``--resume`` finds none; or
+            ``--weights`` is given to a chapter that has no use for it.
     """
     global _active
     _active = None
+    if _requested.weights is not None and not takes_weights:
+        raise InputError(f"{chapter} begins with no pretrained weights: leave --weights away.")
     _active = Run(chapter, _requested)
     _active.introduce()
     return _active
@@ -68,6 +75,7 @@ class Run(Sources):
     metrics: dict[str, float] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
     stages: dict[str, dict[str, Any]] = field(default_factory=dict)
+    results: dict[str, Any] = field(default_factory=dict)
     provenance: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -82,6 +90,7 @@ class Run(Sources):
         if self.options.resume:
             earlier = read_back(self.output, self.asked)
             self.metrics, self.rows, self.stages = earlier.metrics, earlier.rows, earlier.stages
+            self.results = earlier.results
             self.earlier_seconds = earlier.seconds
 
     # --- what a lesson uses ---------------------------------------------------------------------------------------
@@ -101,19 +110,34 @@ class Run(Sources):
     def _comparable_record(self) -> dict[str, Any] | None:
         """The recorded run of this chapter, if it did the same work."""
         record = book.record_of(book.chapters()[self.chapter])
-        return record if record and record["preset"] == self.preset and not self.own_data else None
+        own = self.own_data or self.options.weights is not None
+        return record if record and record["preset"] == self.preset and not own else None
 
-    def callbacks(self, stage: str, early_stopping=None, text_model=None) -> list:
+    def callbacks(self, stage: str, early_stopping=None, text_model=None, checkpoints: bool = True) -> list:
         """The callbacks that record a training in this run and let it go on after an interruption.
 
         Args:
             stage: name of the training in ``history.csv``.
             early_stopping: the training's EarlyStopping, if any; it comes first in the list that is returned.
             text_model: the Classifier or Translator whose model is trained; an interruption saves it.
+            checkpoints: False for one of many short trainings of a large model, whose results :meth:`once` keeps: an
+                interruption repeats it, and none of them leaves its weights on the disk.
         """
         from keras_llm.recorder import stage_callbacks
 
-        return stage_callbacks(self, stage, early_stopping, text_model)
+        return stage_callbacks(self, stage, early_stopping, text_model, checkpoints)
+
+    def once(self, name: str, measure: Callable[[], Any]) -> Any:
+        """What ``measure`` gives, kept in ``results.json``: a resumed run takes it from there.
+
+        Args:
+            name: of the result, different for each.
+            measure: called without arguments; returns what JSON can hold.
+        """
+        if name not in self.results:
+            self.results[name] = measure()
+            self.write(RESULTS, json.dumps(self.results, indent=2))
+        return self.results[name]
 
     def record(self, **metrics: float) -> None:
         """Add figures to ``metrics.json``."""
@@ -171,7 +195,7 @@ class Run(Sources):
 
     def resume_command(self) -> str:
         words = ["keras-llm", "run", self.chapter, "--preset", self.preset, "--seed", str(self.seed)]
-        for option in ("data", "dataset", "test_data"):
+        for option in ("data", "dataset", "test_data", "weights"):
             value = getattr(self.options, option)
             if value is not None:
                 words += [f"--{option.replace('_', '-')}", str(value)]
@@ -234,6 +258,7 @@ class Run(Sources):
         files = {name: getattr(self.options, name) for name in ("data", "test_data")}
         digests = {name: _digest(path) if path else None for name, path in files.items()}
         options = {"chapter": self.chapter, "preset": self.preset, "seed": self.seed}
+        digests["weights"] = _digest(weights / "config.json") if (weights := self.options.weights) else None
         return {**options, **digests, "dataset": self.options.dataset, "encoding": self.options.encoding}
 
     @cached_property

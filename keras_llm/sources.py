@@ -25,6 +25,7 @@ class Options:
     output: Path | None = None
     seed: int = 0
     resume: bool = False
+    weights: Path | None = None
 
 
 class Sources:
@@ -122,6 +123,19 @@ class Sources:
             }
         )
         return True
+
+    def pretrained_folder(self, name: str) -> Path:
+        """The folder of pretrained weights: the catalog's, or the one that ``--weights`` names.
+
+        Raises:
+            InputError: when the catalog's cannot be had.
+        """
+        if self.options.weights is not None:
+            return self.options.weights
+        from keras_llm.data import fetch_file
+
+        self.can_fetch(name)
+        return fetch_file(name).parent
 
     def use_font_for(self, texts) -> None:
         """Make figures able to show these texts: Chinese takes an installed font, or else the catalog's."""

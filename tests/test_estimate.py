@@ -1,5 +1,6 @@
 """The minutes of a run, told before it starts."""
 
+import re
 from pathlib import Path
 
 import keras
@@ -96,5 +97,5 @@ def test_a_long_training_says_so_too(begun, capsys) -> None:
         fit(model, (x, x[:, :1]), verbose=0, callbacks=run.callbacks(stage))
     out = capsys.readouterr().out
     assert "long: about 30 s of training" in out
-    assert "long: 0 s of training, 30 were estimated" in out
+    assert re.search(r"long: \d s of training, 30 were estimated", out)
     assert "short" not in out

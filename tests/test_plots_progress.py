@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_llm.plots import plot_points, plot_progress, save
+from keras_llm.plots import plot_points, plot_progress, plot_spread, save
 
 pytestmark = pytest.mark.usefixtures("fonts_as_in_a_new_process")
 
@@ -45,3 +45,17 @@ def test_each_point_has_a_name_and_a_look_of_its_own(tmp_path) -> None:
         plot_points({}, xlabel="x", ylabel="y")
     with pytest.raises(ValueError, match="none of the points: a"):
         plot_points({"a": (1.0, 2.0)}, xlabel="x", ylabel="y", reference="b")
+
+
+def test_a_spread_is_the_mean_and_all_that_was_measured(tmp_path) -> None:
+    measured = {"full": {50: [0.7, 0.8], 200: [0.85]}, "counted words": {50: [0.55, 0.6, 0.59]}}
+    figure = plot_spread(measured, xlabel="texts", ylabel="accuracy", log_x=True)
+    (axes,) = figure.axes
+    assert [line.get_ydata().round(3).tolist() for line in axes.lines] == [[0.75, 0.85], [0.58]]
+    band = axes.collections[0].get_paths()[0].vertices
+    assert (band[:, 1].min(), band[:, 1].max()) == (0.7, 0.85)
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["50", "200"]
+    assert save(figure, tmp_path / "spread.png").stat().st_size > 5_000
+    for wrong in ({}, {"x": {}}, {"x": {1: []}}):
+        with pytest.raises(ValueError, match="at least one"):
+            plot_spread(wrong, xlabel="x", ylabel="y")

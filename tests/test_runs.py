@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from keras_llm import book, runs
 from keras_llm.errors import WorkError
+from keras_llm.machine import MemoryPeak
 from keras_llm.plots import fonts
 from tests.command_line import CHAPTER, about, go_online, history, write_reviews
 
@@ -65,6 +67,33 @@ def test_a_row_of_the_same_epoch_takes_the_place_of_the_old_one(cli) -> None:
     again = runs.Run(CHAPTER, runs.Options("smoke", output=Path("mine"), resume=True))
     again.add_row(stage="a", epoch=1, loss=0.4, seconds=0.1)
     assert sorted(row["loss"] for row in history(Path("mine"))) == ["0.4", "0.5"]
+
+
+def test_a_result_is_measured_once(cli) -> None:
+    options = {"preset": "smoke", "output": Path("mine")}
+    run = runs.Run(CHAPTER, runs.Options(**options))
+    assert run.once("a", lambda: {"accuracy": 0.8}) == {"accuracy": 0.8}
+    with pytest.raises(ZeroDivisionError):
+        run.once("b", lambda: 1 / 0)
+    again = runs.Run(CHAPTER, runs.Options(**options, resume=True))
+    assert again.once("a", lambda: pytest.fail("measured again")) == {"accuracy": 0.8}
+    assert again.once("b", lambda: [1]) == [1]
+
+
+def test_weights_for_a_chapter_without_any(cli) -> None:
+    answer = cli("run", CHAPTER, "--weights", "somewhere")
+    assert answer.code == 2 and "begins with no pretrained weights" in answer.err and not Path("runs").exists()
+
+
+def test_the_peak_of_memory_is_that_of_the_block() -> None:
+    with MemoryPeak() as small:
+        pass
+    with MemoryPeak() as large:
+        block = np.ones(50_000_000)
+    del block
+    if large.gb is None:
+        pytest.skip("this system does not tell it")
+    assert 0.3 < large.gb - small.gb < 0.6
 
 
 def test_a_file_that_cannot_be_written_whole_stays_as_it_was(cli, monkeypatch) -> None:

@@ -47,7 +47,8 @@ class Source:
 
 @dataclass(frozen=True)
 class Entry:
-    """A dataset or a file of the catalog. ``task`` to ``characters`` are empty for a file that is no dataset.
+    """A dataset or a file of the catalog. ``task`` to ``characters`` are empty for a file that is no dataset, but for
+    the ``language`` of pretrained weights.
 
     ``task`` is ``"classification"``, whose rows are labelled texts, ``"corpus"``, whose rows are documents,
     ``"translation"``, whose rows are pairs from ``language`` into ``target_language``, or ``"dialogue"``, whose rows
@@ -71,6 +72,11 @@ class Entry:
     @property
     def is_dataset(self) -> bool:
         return bool(self.task)
+
+    @property
+    def is_weights(self) -> bool:
+        """Whether it is a folder of pretrained weights."""
+        return any(member.endswith(".safetensors") for member in self.sources[0].members)
 
 
 @cache

@@ -20,6 +20,7 @@ from keras_llm.models.encoder import Encoder
 from keras_llm.models.gpt import GPT
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+BUFFERS = ("position_ids", ".attn.bias", ".attn.masked_bias")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 ACTIVATIONS = {name: name for name in ("gelu", "relu", "silu")}
 ACTIVATIONS |= {"swish": "silu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
@@ -71,6 +72,18 @@ def read_config(folder: Path) -> tuple["Architecture", dict[str, Any]]:
     return ARCHITECTURES[kind], config
 
 
+def read_sizes(folder: str | Path) -> tuple[str, dict[str, Any], int]:
+    """What a folder holds, without building it: architecture, arguments of the model, number of parameters.
+
+    Raises:
+        InputError: as :func:`load_pretrained`, but for tensors that are missing.
+    """
+    folder = Path(folder)
+    architecture, config = read_config(folder)
+    arguments = architecture.options(config, folder / "config.json")
+    return architecture.kind, arguments, _Tensors(folder, architecture.prefix).count()
+
+
 class _Tensors:
     """The tensors of a folder, read one by one."""
 
@@ -102,6 +115,11 @@ class _Tensors:
             return safe_open(path, framework="np")
         except (SafetensorError, OSError) as error:
             raise InputError(f"{path} is damaged ({error}): download it again.") from error
+
+    def count(self) -> int:
+        """How many numbers they are, without the masks and positions that some writers store among them."""
+        sizes = {name: int(np.prod(file.get_slice(name).get_shape())) for name, file in self.places.items()}
+        return sum(size for name, size in sizes.items() if not name.endswith(BUFFERS))
 
     def read(self, name: str, shape: tuple[int, ...], change: "Change") -> np.ndarray:
         """One tensor, under any of its names, changed to the layout of our variable."""
@@ -225,13 +243,21 @@ class Architecture(NamedTuple):
     arguments: Any
     names: Any
 
-    def model(self, config: dict, path: Path, options: dict[str, Any]) -> Encoder | GPT:
+    def options(self, config: dict, path: Path) -> dict[str, Any]:
+        """The arguments of the model; ``path`` is where the configuration stands."""
         for name, value in FIXED[self.kind].items():
             if config.get(name, value) != value:
                 raise InputError(f"{path}: {name} is {config[name]!r}; this course loads only {value!r}.")
         try:
-            return self.build(**{**self.arguments(config), **options})
-        except (KeyError, ValueError) as error:
+            return self.arguments(config)
+        except (KeyError, TypeError) as error:
+            raise InputError(f"{path}: no {self.kind} can be built from it ({error!r}).") from error
+
+    def model(self, config: dict, path: Path, options: dict[str, Any]) -> Encoder | GPT:
+        arguments = {**self.options(config, path), **options}
+        try:
+            return self.build(**arguments)
+        except (TypeError, ValueError) as error:
             raise InputError(f"{path}: no {self.kind} can be built from it ({error!r}).") from error
 
 

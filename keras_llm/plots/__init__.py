@@ -18,6 +18,7 @@ from keras_llm.plots.points import plot_points
 from keras_llm.plots.power_laws import plot_power_laws
 from keras_llm.plots.progress import plot_progress
 from keras_llm.plots.scores import plot_scores
+from keras_llm.plots.spread import plot_spread
 from keras_llm.plots.style import save
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "plot_power_laws",
     "plot_progress",
     "plot_scores",
+    "plot_spread",
     "register_font",
     "save",
 ]
