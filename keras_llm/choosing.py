@@ -41,7 +41,7 @@ class Candidate:
         name: of the catalog, or the folder.
         about: its architecture and sizes in words; of a model that cannot be loaded, why.
         languages: as its card says them, otherwise the scripts of its vocabulary.
-        parameters: how many the folder holds, heads among them; None of a model that is not on this disk, or cannot be loaded.
+        parameters: how many the folder holds, heads among them; None of a model that is not here or cannot be loaded.
         full_gb, lora_gb: memory for a step of full fine-tuning and of LoRA, in GB (10⁹ bytes).
         operations: of a step, with ``BATCH`` rows of ``LENGTH`` tokens.
     """

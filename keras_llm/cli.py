@@ -118,6 +118,8 @@ def run(
         raise InputError("--encoding goes with --data: name the file that is in this encoding.")
     if dataset is not None and data is not None:
         raise InputError("--data and --dataset exclude each other: leave one of them away.")
+    if preset == "smoke":
+        os.environ.setdefault("XLA_FLAGS", runs.QUICK_COMPILATION)
     runs.request(runs.Options(preset, data, dataset, test_data, encoding, output, seed, resume, weights))
     run_lesson(name)
 

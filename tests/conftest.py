@@ -7,7 +7,10 @@ import warnings
 import numpy as np
 import pytest
 
+from keras_llm.runs import QUICK_COMPILATION
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("XLA_FLAGS", QUICK_COMPILATION)
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, which some of them send.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
