@@ -75,8 +75,7 @@ def list_chapters() -> None:
     "[bold]keras-llm run ch03_lstm_classifier --preset smoke[/]  ·  "
     "[bold]keras-llm run ch03_lstm_classifier --data train.csv --test-data test.csv --output runs/mine[/]  ·  "
     "[bold]keras-llm run ch02_text_to_tensors --data novel.txt[/]  ·  "
-    "[bold]keras-llm run ch05_transformer --dataset home_assistant_en_de[/]  ·  "
-    "[bold]keras-llm run ch07_finetuning --data train.csv --test-data test.csv --weights bert-base-uncased[/]"
+    "[bold]keras-llm run ch05_transformer --dataset home_assistant_en_de[/]"
 )
 def run(
     chapter: Annotated[str, typer.Argument(help="Name of a chapter, as in 'keras-llm list'.")],
@@ -163,16 +162,16 @@ def models(
     from keras_llm import choosing
 
     found = choosing.candidates(folders or [])
-    products = None
+    products = {}
     if any(each.operations for each in found):
         from keras_llm.training.peak import matmul_peak
 
-        products = {dtype: matmul_peak(dtype) for dtype in ("float32", "bfloat16")}
+        products = {dtype: matmul_peak(dtype) for dtype in choosing.USED}
     rows = []
     for each in found:
         costs = ("", "", "", "")
         if each.operations:
-            steps = ", ".join(f"{each.seconds(products[dtype]):.2f}" for dtype in products)
+            steps = ", ".join(f"{each.seconds(speed, dtype):.2f}" for dtype, speed in products.items())
             costs = (f"{each.parameters / 1e6:,.1f} M", f"{each.full_gb:.1f}", f"{each.lora_gb:.1f}", steps)
         rows.append((each.name, each.about, each.languages, *costs))
     headings = ("name", "what", "languages", "parameters", "GB, full", "GB, LoRA", "s a step: float32, bfloat16")

@@ -44,7 +44,7 @@ def test_operations_are_those_that_a_step_multiplies(bert_folder, monkeypatch) -
 
     counted = matrix_flops(step.get_concrete_function(tf.TensorSpec((4, 8), "int32")).graph)
     assert found.operations == pytest.approx(counted, rel=0.05)
-    assert found.seconds(1e9) == pytest.approx(found.operations / 1e9 / choosing.USED)
+    assert found.seconds(1e9) == pytest.approx(found.operations / 1e9 / choosing.USED["float32"])
     assert found.full_gb > found.lora_gb > 4 * found.parameters / 1e9
 
 
