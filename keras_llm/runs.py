@@ -260,7 +260,8 @@ class Run(Sources):
         files = {name: getattr(self.options, name) for name in ("data", "test_data")}
         digests = {name: _digest(path) if path else None for name, path in files.items()}
         options = {"chapter": self.chapter, "preset": self.preset, "seed": self.seed}
-        digests["weights"] = _digest(weights / "config.json") if (weights := self.options.weights) else None
+        weights = self.options.weights
+        digests["weights"] = [_digest(path) for path in sorted(weights.glob("*.safetensors"))] if weights else None
         return {**options, **digests, "dataset": self.options.dataset, "encoding": self.options.encoding}
 
     @cached_property

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_llm import book, runs
-from keras_llm.errors import WorkError
+from keras_llm.errors import InputError, WorkError
 from keras_llm.machine import MemoryPeak
 from keras_llm.plots import fonts
 from tests.command_line import CHAPTER, about, go_online, history, write_reviews
@@ -83,6 +83,18 @@ def test_a_result_is_measured_once(cli) -> None:
 def test_weights_for_a_chapter_without_any(cli) -> None:
     answer = cli("run", CHAPTER, "--weights", "somewhere")
     assert answer.code == 2 and "begins with no pretrained weights" in answer.err and not Path("runs").exists()
+
+
+def test_a_resume_with_other_weights(cli) -> None:
+    weights = Path("bert")
+    weights.mkdir()
+    (weights / "model.safetensors").write_bytes(b"one")
+    options = {"preset": "smoke", "output": Path("mine"), "weights": weights}
+    runs.Run(CHAPTER, runs.Options(**options)).folder()
+    assert "--weights bert" in runs.Run(CHAPTER, runs.Options(**options, resume=True)).resume_command()
+    (weights / "model.safetensors").write_bytes(b"two")
+    with pytest.raises(InputError, match="another weights"):
+        runs.Run(CHAPTER, runs.Options(**options, resume=True))
 
 
 def test_the_peak_of_memory_is_that_of_the_block() -> None:
