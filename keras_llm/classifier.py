@@ -47,9 +47,8 @@ class Classifier(TextModel):
         """Probability of each class, ``(n, classes)``; one sigmoid unit becomes two columns."""
         # A few sentences are classified before XLA would have compiled the program for them.
         few = len(texts) <= 32
-        outputs = predict(
-            self.model, self.token_ids(texts), batch_size=len(texts) if few else batch_size, jit_compile=not few
-        )
+        compiled = {"batch_size": len(texts), "jit_compile": False} if few else {"batch_size": batch_size}
+        outputs = predict(self.model, self.token_ids(texts), **compiled)
         return np.concatenate([1 - outputs, outputs], axis=1) if outputs.shape[1] == 1 else outputs
 
     def about(self) -> dict[str, Any]:

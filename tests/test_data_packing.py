@@ -202,6 +202,23 @@ def test_filled_buckets_have_one_shape_each_and_teach_the_same(size) -> None:
             assert not after[rows:].any()
 
 
+@pytest.mark.parametrize("size", [{"batch_size": 7}, {"tokens_per_batch": 40}])
+def test_filled_buckets_of_labelled_texts_repeat_texts_of_the_bucket(size) -> None:
+    options = {"boundaries": (3, 6, 12), "shuffle_seed": 0, **size}
+    plain, filled = (bucket_batches(TEXTS, LABELS, fill=fill, **options) for fill in (False, True))
+    known = {(*text, label) for text, label in zip(TEXTS, LABELS.tolist(), strict=True)}
+    added = []
+    for _ in range(2):
+        batches = list(filled.as_numpy_iterator())
+        assert len({ids.shape for ids, _ in batches}) == len({ids.shape[1] for ids, _ in batches})
+        for (ids, labels), (before, _) in zip(batches, plain.as_numpy_iterator(), strict=True):
+            for row, label in zip(ids, labels, strict=True):
+                assert (*row[row != 0].tolist(), int(label)) in known
+            added.append(ids[len(before) :].tolist())
+    assert any(added)
+    assert added[: len(added) // 2] != added[len(added) // 2 :]  # others in the next epoch
+
+
 def test_a_checkpoint_of_buckets_goes_on_where_it_was(tmp_path) -> None:
     import tensorflow as tf
 
@@ -227,8 +244,7 @@ def test_a_checkpoint_of_buckets_goes_on_where_it_was(tmp_path) -> None:
         ({"boundaries": (12,), "tokens_per_batch": 11}, "give batch_size"),
         ({"boundaries": (12,), "batch_size": 4, "labels": LABELS[:39]}, "a label for each"),
         ({"boundaries": (12,), "batch_size": 4, "labels": [[1]] * 40}, r"labels\[\d+\] has 1 labels for"),
-        ({"boundaries": (12,), "batch_size": 4, "fill": True}, "fill needs labels of tokens"),
-        ({"boundaries": (12,), "batch_size": 4, "fill": True, "labels": LABELS}, "fill needs labels of tokens"),
+        ({"boundaries": (12,), "batch_size": 4, "fill": True}, "fill needs labels"),
     ],
 )
 def test_buckets_that_do_not_fit(options, message) -> None:

@@ -44,6 +44,13 @@ def test_parts_share_no_phrase(toy) -> None:
     assert not train & validation and not train & test and not validation & test
 
 
+def test_fewer_rows(toy) -> None:
+    few = toy["train"].take(5)
+    assert (few.firsts, few.seconds) == (toy["train"].firsts[:5], toy["train"].seconds[:5])
+    assert few.labels.tolist() == toy["train"].labels[:5].tolist()
+    assert len(toy["train"].take(None)) == len(toy["train"].take(10**6)) == len(toy["train"])
+
+
 def test_spelling_makes_no_paraphrase() -> None:
     pairs = paraphrases_of([("Turn on", "an"), ("turn ON!", "an"), ("Switch on", "an"), ("Turn off", "aus")])
     found = [

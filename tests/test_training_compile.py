@@ -54,7 +54,7 @@ def test_parts_that_are_added_up_are_the_whole_batch(loss) -> None:
     assert_same(trained(loss, gradient_accumulation_steps=5), trained(loss))
 
 
-@pytest.mark.parametrize("jit_compile", [False, "clusters"])
+@pytest.mark.parametrize("jit_compile", [False, "clusters", "update"])
 def test_parts_however_they_are_compiled(jit_compile) -> None:
     whole = trained("ignored label", jit_compile=jit_compile)
     assert_same(trained("ignored label", jit_compile=jit_compile, gradient_accumulation_steps=3), whole)
@@ -83,7 +83,7 @@ def test_an_uneven_batch_is_divided_evenly() -> None:
         ({"gradient_accumulation_steps": 9}, r"=9: give a whole number from 1 to the 8 rows"),
         ({"gradient_accumulation_steps": 2, "loss": keras.losses.MeanSquaredError("sum")}, 'reduction="sum"'),
         ({"gradient_accumulation_steps": 2, "optimizer": keras.optimizers.SGD(gradient_accumulation_steps=2)}, "both"),
-        ({"jit_compile": "xla"}, r"jit_compile='xla': give True, False, 'clusters' or 'auto'"),
+        ({"jit_compile": "xla"}, r"jit_compile='xla': give True, False, 'clusters', 'update' or 'auto'"),
     ],
 )
 def test_what_cannot_be_done_is_said(given, message) -> None:
@@ -112,27 +112,35 @@ def test_bfloat16_on_a_cpu_is_compiled_in_clusters() -> None:
         keras.config.set_dtype_policy("float32")
     expected = True if tf.config.list_physical_devices("GPU") else "clusters"
     assert way_to_compile(half, "auto") == expected and way_to_compile(perceptron(), "auto") is True
-    assert way_to_compile(half, True) is True and way_to_compile(half, False) is False
+    assert all(way_to_compile(half, way) is way for way in (True, False, "update"))
 
 
 def test_clusters_are_xla_around_products_of_onednn() -> None:
-    """What TensorFlow runs, not what it was asked for: products as operations, all else in few XLA programs."""
+    graphs = graphs_run("clusters")
+    outside = {node.op for graph in graphs for node in graph.node}
+    ran = outside | {node.op for graph in graphs for f in graph.library.function for node in f.node_def}
+    assert "_XlaRun" in ran, "nothing was compiled"
+    assert any("MatMul" in name for name in ran), "the products are in the clusters"
+    alone = {"Tanh", "TanhGrad", "Sigmoid", "Log", "Sqrt", "Mul", "RealDiv"} & outside
+    assert not alone, f"outside the clusters: {alone}"
+
+
+def test_of_a_short_training_only_the_update_is_compiled() -> None:
+    nodes = [node for graph in graphs_run("update") for node in graph.node]
+    assert "TanhGrad" in {node.op for node in nodes}, "the gradient was compiled"
+    assert "Sqrt" not in {node.op for node in nodes}, "Adam's update was not"
+    assert [node.attr["_XlaMustCompile"].b for node in nodes if node.op == "StatefulPartitionedCall"] == [True]
+
+
+def graphs_run(jit_compile: bool | str) -> list:
+    """The graphs that TensorFlow runs for a stack of steps, not those that it was asked for."""
     model = perceptron()
     feed = Feed((X[:32], Y[:32]), batch_size=8)
     model._symbolic_build(data_batch=feed.first_batch())
-    programs, stack = programs_of(model, "clusters"), next(feed.stacks(range(1), 4, lambda: 4))
+    programs, stack = programs_of(model, jit_compile), next(feed.stacks(range(1), 4, lambda: 4))
     context.enable_run_metadata()
     try:
         programs.run("train", stack)
-        graphs = context.export_run_metadata().partition_graphs
+        return context.export_run_metadata().partition_graphs
     finally:
         context.disable_run_metadata()
-    ran = [
-        node.op for graph in graphs for node in (*graph.node, *(n for f in graph.library.function for n in f.node_def))
-    ]
-    assert "_XlaRun" in ran, "nothing was compiled"
-    assert any("MatMul" in name for name in ran), "the products are in the clusters"
-    alone = {"Tanh", "TanhGrad", "Sigmoid", "Log", "Sqrt", "Mul", "RealDiv"} & {
-        node.op for graph in graphs for node in graph.node
-    }
-    assert not alone, f"outside the clusters: {alone}"

@@ -39,8 +39,9 @@ def bucket_batches(
         batch_size: texts a batch. Give this, or
         tokens_per_batch: tokens a batch at most, padding included, so that short texts make batches of more texts.
         shuffle_seed: as in :func:`keras_llm.data.batches`. Without it the texts of a bucket keep their order.
-        fill: fill the smaller batch of a bucket up with rows of zeros, so that there is one shape a boundary. Only with
-            labels of tokens, of which 0 must not count.
+        fill: fill the smaller batch of a bucket up, so that there is one shape a boundary: for training, not to score.
+            With labels of tokens, of which 0 must not count, by rows of zeros; with one label a text by other texts of
+            the bucket, which come twice in this epoch.
 
     Returns:
         Batches int32 ``(batch, boundary)`` (a dict of them by name), with labels ``(token_ids, labels)``. Their number
@@ -48,7 +49,7 @@ def bucket_batches(
 
     Raises:
         ValueError: no texts, a text longer than the last boundary, labels that do not fit, such boundaries or sizes, or
-            ``fill`` without labels of tokens.
+            ``fill`` without labels.
 
     Example:
         >>> [b.shape.as_list() for b in bucket_batches([[5, 6], [7, 7, 7], [8]], boundaries=(2, 4), batch_size=2)]
@@ -84,15 +85,28 @@ def bucket_batches(
             f"{tokens_per_batch!r}."
         )
     of_tokens = labels is not None and not isinstance(labels, np.ndarray) and hasattr(labels[0], "__len__")
-    if fill and not of_tokens:
-        raise ValueError("fill needs labels of tokens: the zeros in the rows that it adds must not count.")
+    if fill and labels is None:
+        raise ValueError("fill needs labels: without them, the rows that it adds would be taken for texts.")
     bucket_of = np.searchsorted(edges, lengths)  # the first boundary that is not smaller
     parts = {name: _ragged(sequences, lengths_of[name]) for name, sequences in inputs.items()}
     if labels is not None:
         parts[LABELS] = _ragged_labels(labels, list(lengths_of.values())) if of_tokens else tf.convert_to_tensor(labels)
 
+    texts_of = tf.RaggedTensor.from_row_lengths(
+        np.argsort(bucket_of, kind="stable"), np.bincount(bucket_of, minlength=len(edges))
+    )
+
+    def filled(rows: "tf.Tensor", bucket: "tf.Tensor") -> "tf.Tensor":
+        texts = texts_of[bucket]
+        count = tf.gather(sizes, bucket) - tf.size(rows, out_type="int64")
+        seed = tf.stack([rows[0], rows[-1]])  # another one in each epoch, if the rows are shuffled
+        drawn = tf.random.stateless_uniform([count], seed, maxval=tf.size(texts, out_type="int64"), dtype="int64")
+        return tf.concat([rows, tf.gather(texts, drawn)], axis=0)
+
     def examples(rows: "tf.Tensor") -> Any:
         bucket = tf.gather(bucket_of, rows[0])
+        if fill and not of_tokens:
+            rows = filled(rows, bucket)
         height = tf.gather(sizes, bucket) if fill else tf.size(rows, out_type="int64")
         shape = tf.stack([height, tf.gather(edges, bucket)])
         found = {name: tf.gather(part, rows) for name, part in parts.items()}

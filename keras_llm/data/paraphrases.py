@@ -37,6 +37,10 @@ class PhrasePairs:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def take(self, n: int | None) -> "PhrasePairs":
+        """The first ``n`` rows, which lie in no order; None, or more than there are, keeps all."""
+        return PhrasePairs(self.firsts[:n], self.seconds[:n], self.labels[:n])
+
 
 def load_paraphrases(seed: int = 0) -> dict[str, PhrasePairs]:
     """Paraphrases from the catalogs of translations, in three parts that share no phrase.

@@ -22,7 +22,7 @@ from keras_llm.training.feed import Stack
 from keras_llm.training.flops import matrix_flops
 from keras_llm.training.step import train_step
 
-CLUSTERS = "clusters"
+CLUSTERS, UPDATE = "clusters", "update"
 # What stays outside XLA in clusters: products and transpositions, which oneDNN does faster, and what holds state.
 # Measured with AMX: a product at 2048³ in bfloat16 runs at 1430 GFLOP/s in oneDNN and at 290 in XLA; a step of an
 # encoder-decoder 4+4 × 256 takes 475 ms in clusters, 740 op by op and 827 in one XLA program (float32).
@@ -37,7 +37,8 @@ class Programs:
     Args:
         model: a built and compiled model.
         jit_compile: True makes each program one XLA program. "clusters" leaves matrix products to oneDNN and compiles
-            what lies between them, and the optimizer, with XLA. False runs the same loop op by op.
+            what lies between them, and the optimizer, with XLA. "update" compiles the optimizer alone, which takes
+            a few seconds. False runs the same loop op by op.
         part_rows: most rows of a batch that are worked through at once, see ``keras_llm.training.step``.
 
     Attributes:
@@ -86,9 +87,10 @@ class Programs:
 
     def train_step(self, batch: Any) -> dict[str, Any]:
         """One training step: the model's own, or Keras's, taken apart where that is of use."""
-        if self.own_step or (self.part_rows is None and self.jit_compile != CLUSTERS):
+        apart = self.jit_compile in (CLUSTERS, UPDATE)
+        if self.own_step or (self.part_rows is None and not apart):
             return self.model.train_step(batch)
-        update = self.update_in_xla if self.jit_compile == CLUSTERS else self.update
+        update = self.update_in_xla if apart else self.update
         return train_step(self.model, batch, self.part_rows, update, self.scope)
 
     def _loop(self, kind: str) -> Callable:
@@ -209,7 +211,7 @@ def programs_of(
 
 
 def way_to_compile(model: keras.Model, jit_compile: bool | str) -> bool | str:
-    """What "auto" means for this model on this machine: True, or "clusters".
+    """What "auto" means for this model on this machine: True, or "clusters". The other values stand for themselves.
 
     Whole steps in XLA are fastest in float32. In bfloat16 on a CPU they are not, because XLA's products there do not
     use the processor's instructions for it, and oneDNN's do.
@@ -217,9 +219,9 @@ def way_to_compile(model: keras.Model, jit_compile: bool | str) -> bool | str:
     Raises:
         ValueError: for a value that is none.
     """
-    if jit_compile in (True, False, CLUSTERS):
+    if jit_compile in (True, False, CLUSTERS, UPDATE):
         return jit_compile
     if jit_compile != "auto":
-        raise ValueError(f"jit_compile={jit_compile!r}: give True, False, 'clusters' or 'auto'.")
+        raise ValueError(f"jit_compile={jit_compile!r}: give True, False, 'clusters', 'update' or 'auto'.")
     half = any(layer.compute_dtype == "bfloat16" for layer in model._flatten_layers())
     return CLUSTERS if half and not tf.config.list_physical_devices("GPU") else True
