@@ -10,9 +10,10 @@ of T tokens, S tokens a step in all:
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from keras_llm.data.cache import fetch_file, is_cached
 from keras_llm.data.catalog import Entry, available
@@ -93,10 +94,8 @@ def _of_folder(folder: Path, name: str, languages: str = "") -> Candidate:
     except InputError as error:
         return Candidate(name, str(error))
     layers, width = sizes["num_layers"], sizes["hidden_dim"]
-    inner = sizes["intermediate_dim"] or 4 * width
     length = min(LENGTH, sizes["context_length"])
     tokens = BATCH * length
-    forward = 2 * tokens * layers * (4 * width**2 + 2 * width * inner) + 4 * tokens * layers * length * width
     kept = 2 * tokens * layers * (34 * width + 5 * sizes["num_heads"] * length)
     return Candidate(
         name,
@@ -105,8 +104,21 @@ def _of_folder(folder: Path, name: str, languages: str = "") -> Candidate:
         parameters,
         (16 * parameters + kept) / 1e9,
         (4 * parameters + kept) / 1e9,
-        3 * forward,
+        operations(sizes, BATCH, length),
     )
+
+
+def operations(sizes: Mapping[str, Any], rows: int, length: int) -> float:
+    """Of the matrix products of a training step.
+
+    Args:
+        sizes: ``num_layers``, ``hidden_dim`` and ``intermediate_dim`` of an encoder or a GPT.
+        rows, length: of a batch, in texts and tokens.
+    """
+    layers, width, tokens = sizes["num_layers"], sizes["hidden_dim"], rows * length
+    inner = sizes["intermediate_dim"] or 4 * width
+    forward = 2 * tokens * layers * (4 * width**2 + 2 * width * inner) + 4 * tokens * layers * length * width
+    return 3.0 * forward
 
 
 def _languages(folder: Path) -> str:

@@ -5,7 +5,7 @@ from keras_llm.models.encoder import Encoder
 from keras_llm.models.gpt import GPT
 from keras_llm.models.lstm_classifier import LSTMClassifier
 from keras_llm.models.masked import MaskedLanguageModel
-from keras_llm.models.pretrained import load_pretrained
+from keras_llm.models.pretrained import load_pretrained, read_sizes
 from keras_llm.models.sequence_classifier import SequenceClassifier
 from keras_llm.models.transformer import Transformer
 
@@ -19,4 +19,5 @@ __all__ = [
     "SequenceClassifier",
     "Transformer",
     "load_pretrained",
+    "read_sizes",
 ]

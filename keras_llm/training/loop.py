@@ -72,9 +72,9 @@ def fit(
         initial_epoch: where to begin counting, to go on with an earlier training.
         verbose: as in Keras: 0 silent, 1 a line that moves, 2 a line an epoch; "auto" is 1 on a terminal, otherwise 2.
         jit_compile: True compiles whole steps with XLA. "clusters" leaves the matrix products to oneDNN and compiles
-            what lies between them: faster in bfloat16 on a CPU. "update" compiles the optimizer alone: for trainings of a large
-            model that are over before more would have been compiled. False runs the same loop op by op. "auto" is
-            "clusters" for a model that computes in bfloat16 on a machine without a GPU, otherwise True.
+            what lies between them: faster in bfloat16 on a CPU. "update" compiles the optimizer alone: for trainings of
+            a large model that are over before more would have been compiled. False runs the same loop op by op. "auto"
+            is "clusters" for a model that computes in bfloat16 on a machine without a GPU, otherwise True.
         gradient_accumulation_steps: work through each batch in so many parts, one after the other, to need less
             memory. Gradient, loss and update are those of the whole batch, also when the parts have different numbers
             of real tokens (masks and weights count).
