@@ -157,8 +157,8 @@ preset = PRESETS[run.preset]
 # frame each text. A text longer than T keeps its head and its tail: reviews say what they think at the end.
 #
 # **Length buckets.** Half of these sentences have fewer than 27 tokens. Batches of texts of similar length, padded to
-# the bucket's end, do three quarters of the work that rows of 48 would. Each bucket is a shape to compile for, which takes
-# half a minute: few buckets, and each batch full.
+# the bucket's end, do three quarters of the work that rows of 48 would. Each bucket is a shape to compile for, which
+# takes half a minute: few buckets, and each batch full.
 
 
 # %%
