@@ -79,7 +79,7 @@ def list_chapters() -> None:
 )
 def run(
     chapter: Annotated[str, typer.Argument(help="Name of a chapter, as in 'keras-llm list'.")],
-    preset: Annotated[str, typer.Option(help="smoke: under a minute; cpu: minutes; full: the documents' sizes.")] = (
+    preset: Annotated[str, typer.Option(help="smoke: a minute or so; cpu: minutes; full: the documents' sizes.")] = (
         "cpu"
     ),
     data: Annotated[

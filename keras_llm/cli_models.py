@@ -5,11 +5,16 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from keras_llm.errors import InputError
+
+if TYPE_CHECKING:
+    from keras_llm.text_model import TextModel
+
+    Model = TypeVar("Model", bound=TextModel)
 
 app = typer.Typer()
 
@@ -23,7 +28,7 @@ def predict(
     """Classify sentences with the model of a run."""
     from keras_llm.classifier import Classifier
 
-    classifier = Classifier.load(folder)
+    classifier = _loaded(Classifier, folder)
     for sentence in _checked(sentences):
         probabilities = classifier.probabilities([sentence])[0]
         best = int(probabilities.argmax())
@@ -44,7 +49,7 @@ def translate(
     """Translate sentences with the model of a run."""
     from keras_llm.translator import Translator
 
-    translator = Translator.load(folder)
+    translator = _loaded(Translator, folder)
     for sentence in _checked(sentences):
         print(translator.translate([sentence], num_beams=beams)[0], flush=True)
 
@@ -77,7 +82,7 @@ def generate(
     from keras_llm.language_model import LanguageModel
 
     sampling = _sampling(repetition_penalty, temperature, top_k, top_p, min_p)
-    model = LanguageModel.load(folder)
+    model = _loaded(LanguageModel, folder)
     for prompt in _checked(prompts):
         print(prompt, end="", flush=True)
         for piece in model.stream(prompt, max_tokens, sampling, seed):
@@ -101,7 +106,7 @@ def chat(
     from keras_llm.language_model import LanguageModel
 
     sampling = _sampling(repetition_penalty, temperature, top_k, top_p, min_p)
-    talk = Conversation(LanguageModel.load(folder), sampling, seed, max_tokens)
+    talk = Conversation(_loaded(LanguageModel, folder), sampling, seed, max_tokens)
     for line in _turns():
         if line == "/new":
             talk.turns.clear()
@@ -112,6 +117,18 @@ def chat(
             except KeyboardInterrupt:
                 print(" …", end="")
             print(flush=True)
+
+
+def _loaded(kind: "type[Model]", folder: Path) -> "Model":
+    """The model of a run; what it cannot be expected to do is said beside its answers."""
+    model = kind.load(folder)
+    with contextlib.suppress(OSError, ValueError, KeyError):  # a model that was saved by hand has no run.json
+        about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        if about["status"] != "done":
+            print(f"Note: this run is not finished; go on with: {about['resume']}", file=sys.stderr)
+        elif about["preset"] == "smoke":
+            print("Note: a model of the smoke preset has learned nothing; --preset cpu trains it.", file=sys.stderr)
+    return model
 
 
 def _turns() -> Iterator[str]:

@@ -16,6 +16,9 @@ pytest_plugins = ["tests.command_line_fixtures"]
 CHAPTERS = book.chapters()
 SERIALISED = {"tokenizer.json", "classifier.json", "translator.json", "language_model.json"}
 SERIALISED |= {"shards", "writer"}  # folders of chapters 2 and 6, and of chapter 8
+SERIALISED |= {"results.json", "lora.safetensors"}  # of chapter 7
+# What chapter 7's studies train is large, and over before it would have been compiled; in bfloat16 so is the rest.
+COMPILED = {"ch07_finetuning": {True, "clusters", "update"}}
 ONE_BATCH = {"one_sentence"}  # trainings of chapter 5 whose epochs are one batch long
 FIGURE = re.compile(r"(baseline_)?(train|validation|test)_[a-z0-9]+(_[a-z0-9]+)*")
 
@@ -118,7 +121,7 @@ class TestSmokeRun:
         assert all(each["sha256"] and each["licence"] for each in about["data"])
         assert about["stages"]
         for name, stage in about["stages"].items():
-            assert stage["program"]["jit_compile"] is True, name
+            assert stage["program"]["jit_compile"] in COMPILED.get(chapter, {True}), name
             assert stage["program"]["steps_per_program"] > 1 or name in ONE_BATCH, name
 
     def test_the_record_has_the_figures_of_a_run(self, finished_run, chapter) -> None:

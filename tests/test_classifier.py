@@ -214,12 +214,29 @@ def type_lines(monkeypatch, content: bytes) -> None:
 def test_predict_names_the_class_and_its_probability(cli, saved) -> None:
     answer = cli("predict", saved, "A dull film.", "好看")
     assert answer.code == 0, answer.err
+    assert not answer.err
     first, second = answer.out.splitlines()
     label, share, text = first.split("  ")
     assert label in ("差评", "好评")
     assert 50 <= float(share.rstrip("%")) <= 100
     assert text == "A dull film."
     assert second.endswith("好看")
+
+
+@pytest.mark.parametrize(
+    ("about", "words"),
+    [
+        ({"status": "done", "preset": "smoke"}, "smoke preset has learned nothing"),
+        ({"status": "interrupted", "preset": "cpu", "resume": "keras-llm run x"}, "go on with: keras-llm run x"),
+        ({"status": "done", "preset": "cpu"}, ""),
+    ],
+)
+def test_predict_says_what_cannot_be_expected(cli, saved, tmp_path, about, words) -> None:
+    folder = shutil.copytree(saved, tmp_path / "run")
+    (folder / "run.json").write_text(json.dumps(about), encoding="utf-8")
+    answer = cli("predict", folder, "A dull film.")
+    assert answer.code == 0 and len(answer.out.splitlines()) == 1
+    assert words in answer.err and bool(answer.err) == bool(words)
 
 
 def test_predict_as_json(cli, saved) -> None:

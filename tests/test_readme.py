@@ -77,7 +77,7 @@ def test_each_command_works(request, monkeypatch, command) -> None:
         answer = request.getfixturevalue("mine")(*words[1:])
         assert answer.code == 0, answer.err
         assert words[-1] in answer.out
-    elif words[0] == "keras-llm" and words[1] in ("list", "data", "doctor"):
+    elif words[0] == "keras-llm" and words[1] in ("list", "data", "models", "doctor"):
         call = request.getfixturevalue("cli")
         go_online(monkeypatch)
         answer = call(*words[1:])

@@ -548,19 +548,22 @@ for _ in range(3):
         speeds[name].append(tokens / (time.perf_counter() - start))
 for name, found in speeds.items():
     print(f"from {name}: {np.median(found):,.0f} tokens a second ({min(found):,.0f} to {max(found):,.0f})")
+if run.preset == "smoke":
+    print("(these models are so small that feeding them takes most of the time)")
 print(f"{shards.num_bytes:,} bytes in {len(shards.files)} shards; peak memory of the run {machine.peak_memory_gb()} GB")
 print(f"after these updates the loaded model's validation loss is {loaded.report(validation).loss:.3f}")
 
 # %% [markdown]
 # ## 9. The test part, once
 #
-# The GPT of section 3 on the test part, beside the 3-gram.
+# The GPT of section 3 on the test part, beside the 3-gram, on the tokens that fill the GPT's windows.
 
 # %%
 final = LanguageModel.load(run.folder())
 report = final.report(test)
-test_ids = final.token_ids(test)
-counted_test = evaluation.LanguageModelReport.of(counting.bits([test_ids]).mean() * math.log(2), len(test_ids), test)
+test_ids, scored = final.token_ids(test), slice(1, 1 + report.tokens)
+counted_loss = counting.bits([test_ids])[scored].mean() * math.log(2)
+counted_test = evaluation.LanguageModelReport.of(counted_loss, report.tokens, [tokenizer.decode(test_ids[scored])])
 print(f"GPT     {report}\n3-gram  {counted_test}")
 run.record(**report.metrics("test"), **counted_test.metrics("baseline_test"))
 run.compare_with_record()

@@ -315,11 +315,6 @@ run.figure("confusion", plots.plot_confusion_matrix(report.confusion, reviews.cl
 # hidden layer. The test part is looked at once, for the winner.
 
 # %%
-SPACE = {
-    "learning_rate": optuna.distributions.FloatDistribution(1e-4, 1e-1, log=True),
-    "batch_size": optuna.distributions.CategoricalDistribution([16, 64, 256]),
-    "dropout": optuna.distributions.FloatDistribution(0.0, 0.8),
-}
 SAMPLERS = {
     "grid": optuna.samplers.GridSampler(
         {"learning_rate": [3e-4, 3e-2], "batch_size": [16, 64, 256], "dropout": [0.1, 0.5]}, seed=run.seed
@@ -351,6 +346,7 @@ def trained_head(stage: str, learning_rate: float, batch_size: int, dropout: flo
         seed=run.seed,
         callbacks=run.callbacks(stage, checkpoints=False),
         verbose=0,
+        jit_compile=False,
     )
     return model, history.history["val_accuracy"][-1]
 
@@ -358,27 +354,34 @@ def trained_head(stage: str, learning_rate: float, batch_size: int, dropout: flo
 if studies:
     frozen = pretrained_classifier()
     vectors = {part: vectors_of(frozen, getattr(reviews, part).texts) for part in ("train", "validation", "test")}
-    searches: dict[str, list[tuple[float, dict]]] = {}
+    searches: dict[str, list[float]] = {}
+    best_of_all, found = 0.0, {}
     for name, sampler in SAMPLERS.items():
-        study = optuna.create_study(direction="maximize", sampler=sampler)
-        searches[name] = []
-        for number in range(preset.trials):
-            trial = study.ask(SPACE)
-            stage = f"search_{name.lower()}_{number + 1}"
+
+        def try_it(trial: optuna.Trial) -> float:
+            settings = {
+                "learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-1, log=True),
+                "batch_size": trial.suggest_categorical("batch_size", [16, 64, 256]),
+                "dropout": trial.suggest_float("dropout", 0.0, 0.8),
+            }
+            stage = f"search_{name.lower()}_{trial.number + 1}"  # noqa: B023
             # A search that goes on asks for the same trials again, and is told what they gave.
-            accuracy = run.once(stage, lambda: trained_head(stage, **trial.params)[1])  # noqa: B023
-            study.tell(trial, accuracy)
-            searches[name].append((accuracy, trial.params))
-        accuracy, found = max(searches[name], key=lambda each: each[0])
-        run.record(**{f"validation_accuracy_{name.lower()}_search": accuracy})
-        print(f"{name:<9} {accuracy:.3f} with " + ", ".join(f"{key} {value:.3g}" for key, value in found.items()))
+            return run.once(stage, lambda: trained_head(stage, **settings)[1])
+
+        study = optuna.create_study(direction="maximize", sampler=sampler)
+        study.optimize(try_it, n_trials=preset.trials)
+        searches[name] = [trial.value for trial in study.trials]
+        run.record(**{f"validation_accuracy_{name.lower()}_search": study.best_value})
+        settings = ", ".join(f"{key} {value:.3g}" for key, value in study.best_params.items())
+        print(f"{name:<9} {study.best_value:.3f} with {settings}")
+        if study.best_value > best_of_all:
+            best_of_all, found = study.best_value, study.best_params
     so_far = {
-        name: {number: [best] for number, best in enumerate(accumulate((each[0] for each in trials), max), 1)}
-        for name, trials in searches.items()
+        name: {number: [best] for number, best in enumerate(accumulate(values, max), 1)}
+        for name, values in searches.items()
     }
     labels = {"xlabel": "trials", "ylabel": "best accuracy so far on the validation part"}
     run.figure("search", plots.plot_spread(so_far, **labels, title="Three ways to search, the same budget"))
-    found = max((each for trials in searches.values() for each in trials), key=lambda each: each[0])[1]
     head = trained_head("searched", **found)[0]
     guesses = predict(head, vectors["test"], batch_size=256)[:, 0] > 0.5
     run.record(test_accuracy_searched_head=float(np.mean(guesses == reviews.test.labels)))

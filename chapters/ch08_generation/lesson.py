@@ -139,7 +139,10 @@ writer.model = GPT(
 )
 rates = warmup_cosine(8e-3, preset.steps, 0.05, 1.6e-4)
 optimizer = keras.optimizers.Muon(rates, adam_beta_2=0.98, weight_decay=0.1, global_clipnorm=1.0)
+writer.model.build((None, preset.context_length))
 writer.model.compile(optimizer, SparseCrossentropy())
+print(f"\n--- writer: {corpus.name}, {sum(map(len, train)):,} characters, {len(ids):,} tokens; ", end="")
+print(f"a vocabulary of {tokenizer.vocabulary_size:,}; {writer.model.count_params():,} weights")
 a_report = preset.steps // preset.reports
 fit(
     writer.model,
