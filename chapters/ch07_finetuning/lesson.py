@@ -86,6 +86,7 @@ class Preset:
     minutes: float | None = 20.0  # for a file of yours; what does not fit into them is not read
     # sections 5 to 7
     trials: int = 12  # of each search
+    searched: int = 3_000  # training texts that the searches learn from
     search_epochs: int = 5
     ways: tuple[str, ...] = ("document", "full", "last", "gradual", "head", "bias", "adapters", "lora", "random")
     some: int = 512  # training texts for each way
@@ -113,6 +114,7 @@ PRESETS = {
         longest_of_yours=16,
         epochs=1,
         trials=2,
+        searched=48,
         search_epochs=1,
         ways=("lora",),
         some=48,
@@ -135,6 +137,7 @@ PRESETS = {
         longest=128,
         longest_of_yours=512,
         minutes=None,
+        searched=100_000,
         some=2_000,
         short=64,
         amounts=(50, 200, 1_000, 3_000),
@@ -311,8 +314,8 @@ run.figure("confusion", plots.plot_confusion_matrix(report.confusion, reviews.cl
 # By trial, on the validation part. **Grid** tries each combination of a few values; **random** draws them, and so tries
 # a new value of each with every trial (Bergstra and Bengio 2012); **Bayesian** (here the tree-structured Parzen
 # estimator) draws where the trials so far went well. All three have the same number of trials. A trial takes a second,
-# because the encoder stays frozen: its vector of each text is computed once, and what is trained is a head with a
-# hidden layer. The test part is looked at once, for the winner.
+# because the encoder stays frozen: its vector of each text (at most 32 tokens of it) is computed once, and what is
+# trained, on three thousand texts, is a head with a hidden layer. The winner alone sees test texts, a thousand of them.
 
 # %%
 SAMPLERS = {
@@ -324,11 +327,15 @@ SAMPLERS = {
 }
 
 
+short = Classifier(tokenizer, min(T, preset.short), reviews.classes)
+scored = reviews.test.take(preset.scored)
+
+
 def vectors_of(model: SequenceClassifier, texts) -> np.ndarray:
     """What the encoder makes of each text, ``(n, D)``."""
-    token_ids = keras.Input((T,), dtype="int32")
+    token_ids = keras.Input((short.sequence_length,), dtype="int32")
     vectors = keras.ops.cast(model.pool(model.encoder(token_ids), token_ids), "float32")
-    return predict(keras.Model(token_ids, vectors), full.token_ids(texts), batch_size=64)
+    return predict(keras.Model(token_ids, vectors), short.token_ids(texts), batch_size=128, jit_compile=False)
 
 
 def trained_head(stage: str, learning_rate: float, batch_size: int, dropout: float) -> tuple[keras.Model, float]:
@@ -339,8 +346,8 @@ def trained_head(stage: str, learning_rate: float, batch_size: int, dropout: flo
     model.compile(keras.optimizers.AdamW(learning_rate), "binary_crossentropy", metrics=["accuracy"])
     history = fit(
         model,
-        (vectors["train"], reviews.train.labels),
-        (vectors["validation"], reviews.validation.labels),
+        (vectors["train"], parts["train"].labels),
+        (vectors["validation"], parts["validation"].labels),
         epochs=preset.search_epochs,
         batch_size=batch_size,
         seed=run.seed,
@@ -353,7 +360,8 @@ def trained_head(stage: str, learning_rate: float, batch_size: int, dropout: flo
 
 if studies:
     frozen = pretrained_classifier()
-    vectors = {part: vectors_of(frozen, getattr(reviews, part).texts) for part in ("train", "validation", "test")}
+    parts = {"train": reviews.train.take(preset.searched), "validation": reviews.validation, "test": scored}
+    vectors = {name: vectors_of(frozen, part.texts) for name, part in parts.items()}
     searches: dict[str, list[float]] = {}
     best_of_all, found = 0.0, {}
     for name, sampler in SAMPLERS.items():
@@ -384,7 +392,7 @@ if studies:
     run.figure("search", plots.plot_spread(so_far, **labels, title="Three ways to search, the same budget"))
     head = trained_head("searched", **found)[0]
     guesses = predict(head, vectors["test"], batch_size=256)[:, 0] > 0.5
-    run.record(test_accuracy_searched_head=float(np.mean(guesses == reviews.test.labels)))
+    run.record(test_accuracy_searched_head=float(np.mean(guesses == scored.labels)))
 
 # %% [markdown]
 # ## 6. How much of the model must be trained?
@@ -429,7 +437,6 @@ WAYS: dict[str, tuple[str, float, list[str]]] = {
 
 # Too short to repay the compilation of whole steps: only the optimizer is compiled.
 QUICK = {"batch_size": preset.batch_size, "shuffle": False, "jit_compile": "update"}
-short = Classifier(tokenizer, min(T, preset.short), reviews.classes)
 
 
 def updates_for(part: data.Part) -> int:
@@ -491,7 +498,6 @@ def tune(way: str, part: data.Part, stage: str, seed: int = run.seed) -> tuple[k
 
 
 if studies:
-    scored = reviews.test.take(preset.scored)
     some = reviews.train.take(preset.some, run.seed)
     results = {}
     for way in preset.ways:
