@@ -459,19 +459,18 @@ def score(model: keras.Model) -> float:
 
 def tune(way: str, part: data.Part, stage: str, seed: int = run.seed) -> tuple[keras.Model, dict[str, float]]:
     """Fine-tune on a few texts: the model, and what it reached and cost. Nothing is chosen on the way."""
-    _, peak, parts = WAYS[way]
     model = pretrained_classifier(seed, random=way == "random", adapter_dim=32 if way == "adapters" else None)
     if way == "lora":
         model = LoRA(model, rank=8)
         model.build((None, T))
     else:
-        train_only(model, parts)
-    steps = [["head/"], LAST, parts] if way == "gradual" else [parts]
-    updates = updates_for(part) // len(steps)
-    rows = again_and_again(part, updates * len(steps), seed, short)
+        train_only(model, WAYS[way][2])
+    ways = ("head", "last", "full") if way == "gradual" else (way,)  # one after the other
+    updates = updates_for(part) // len(ways)
+    rows = again_and_again(part, updates * len(ways), seed, short)
     with MemoryPeak() as memory:
-        for number, unfrozen in enumerate(steps):
-            if len(steps) > 1:
+        for number, (_, peak, unfrozen) in enumerate(WAYS[each] for each in ways):
+            if len(ways) > 1:
                 train_only(model, unfrozen)
             made = optimizer(peak, updates, 0.9 if way in ("full", "gradual") else 1.0)
             model.compile(keras.optimizers.AdamW(peak) if way == "document" else made, pretrained.loss_name)
