@@ -1,5 +1,7 @@
 """What this machine is and what is installed on it: for ``run.json`` and ``keras-llm doctor``."""
 
+import ctypes
+import gc
 import importlib.metadata
 import os
 import platform
@@ -69,6 +71,9 @@ class MemoryPeak:
     gb: float | None = None
 
     def __enter__(self) -> "MemoryPeak":
+        gc.collect()  # a model of before may be held by nothing but itself
+        with suppress(OSError, AttributeError):  # other C libraries have none
+            ctypes.CDLL(None).malloc_trim(0)  # what was freed, but not given back, would count
         with suppress(OSError):  # no such file on other systems; not to be written in some containers
             Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
         return self

@@ -1,5 +1,8 @@
 """How a step is compiled, and a batch worked through in parts: the same losses and weights, whichever way."""
 
+import gc
+import weakref
+
 import keras
 import numpy as np
 import pytest
@@ -130,6 +133,18 @@ def test_of_a_short_training_only_the_update_is_compiled() -> None:
     assert "TanhGrad" in {node.op for node in nodes}, "the gradient was compiled"
     assert "Sqrt" not in {node.op for node in nodes}, "Adam's update was not"
     assert [node.attr["_XlaMustCompile"].b for node in nodes if node.op == "StatefulPartitionedCall"] == [True]
+
+
+@pytest.mark.parametrize("jit_compile", [True, False, "clusters", "update"])
+def test_trainings_that_are_over_leave_nothing_in_memory(jit_compile) -> None:
+    variables = []
+    for _ in range(3):
+        model = perceptron()
+        fit(model, (X, Y), batch_size=8, verbose=0, jit_compile=jit_compile)
+        variables.append([weakref.ref(v.value.handle) for v in (*model.weights, *model.optimizer.variables)])
+        del model
+        gc.collect()
+    assert not any(each() is not None for each in variables[0])
 
 
 def graphs_run(jit_compile: bool | str) -> list:

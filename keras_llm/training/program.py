@@ -8,8 +8,8 @@ and Python is called once per stack of batches instead of once per batch.
 import math
 import time
 import weakref
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import keras
@@ -29,6 +29,7 @@ CLUSTERS, UPDATE = "clusters", "update"
 OUTSIDE = {"MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum", "Conv2D", "Transpose"}
 OUTSIDE |= {"While", "StatelessWhile", "If", "StatelessIf", "PartitionedCall", "StatefulPartitionedCall"}
 OUTSIDE |= {"ReadVariableOp", "AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp"}
+ALL_REDUCE = "_all_reduce_sum_gradients"  # of Keras's optimizers on TensorFlow
 
 
 class Programs:
@@ -88,10 +89,11 @@ class Programs:
     def train_step(self, batch: Any) -> dict[str, Any]:
         """One training step: the model's own, or Keras's, taken apart where that is of use."""
         apart = self.jit_compile in (CLUSTERS, UPDATE)
-        if self.own_step or (self.part_rows is None and not apart):
-            return self.model.train_step(batch)
-        update = self.update_in_xla if apart else self.update
-        return train_step(self.model, batch, self.part_rows, update, self.scope)
+        with without_all_reduce(self.model.optimizer):
+            if self.own_step or (self.part_rows is None and not apart):
+                return self.model.train_step(batch)
+            update = self.update_in_xla if apart else self.update
+            return train_step(self.model, batch, self.part_rows, update, self.scope)
 
     def _loop(self, kind: str) -> Callable:
         @tf.function(jit_compile=self.whole)
@@ -182,6 +184,26 @@ class Programs:
         """The text of the compiled program, for a look inside; ``stage`` may be ``optimized_hlo``."""
         arguments = tree.map_structure(tf.convert_to_tensor, self.arguments(stack))
         return getattr(self, kind).experimental_get_compiler_ir(*arguments)(stage=stage)
+
+
+@contextmanager
+def without_all_reduce(optimizer: Any) -> Iterator[None]:
+    """In here an optimizer is traced without the sum of its gradients over replicas, where there is one replica.
+
+    TensorFlow registers a gradient of that sum, for ever, and with it the traced graph and all variables in it: each
+    training would leave its weights and its optimizer in memory.
+    """
+    changed = []
+    while optimizer is not None and not tf.distribute.has_strategy():
+        if hasattr(optimizer, ALL_REDUCE):
+            vars(optimizer)[ALL_REDUCE] = lambda pairs: pairs
+            changed.append(optimizer)
+        optimizer = getattr(optimizer, "inner_optimizer", None)
+    try:
+        yield
+    finally:
+        for each in changed:
+            del vars(each)[ALL_REDUCE]
 
 
 # Each model has programs of its own, which TensorFlow takes for one function that is traced again and again. Real
