@@ -95,6 +95,9 @@ class Preset:
     seeds: int = 3  # trainings for each amount
     least_updates: int = 48
     scored: int = 1_000  # test texts on which these trainings are scored
+    # section 8
+    pairs: int | None = 1_600
+    kind: int = 512  # texts of each kind, to train on and to test on
     # section 9
     characters: int | None = 4_000_000  # of speeches
     gpt: dict = field(default_factory=lambda: {"hidden_dim": 192, "num_heads": 6, "num_layers": 4})
@@ -123,6 +126,8 @@ PRESETS = {
         seeds=1,
         least_updates=2,
         scored=32,
+        pairs=64,
+        kind=32,
         characters=40_000,
         gpt={"hidden_dim": 16, "num_heads": 2, "num_layers": 1},
         vocabulary_size=400,
@@ -143,6 +148,8 @@ PRESETS = {
         amounts=(50, 200, 1_000, 3_000),
         seeds=5,
         scored=100_000,
+        pairs=None,
+        kind=2_000,
         characters=None,
         gpt={"hidden_dim": 768, "num_heads": 12, "num_layers": 12},
         vocabulary_size=16_000,
@@ -323,7 +330,7 @@ SAMPLERS = {
         {"learning_rate": [3e-4, 3e-2], "batch_size": [16, 64, 256], "dropout": [0.1, 0.5]}, seed=run.seed
     ),
     "random": optuna.samplers.RandomSampler(seed=run.seed),
-    "Bayesian": optuna.samplers.TPESampler(seed=run.seed, n_startup_trials=4),
+    "Bayesian": optuna.samplers.TPESampler(seed=run.seed + 1, n_startup_trials=4),
 }
 
 
@@ -604,18 +611,21 @@ def fine_tuned(stage: str, parts: dict[str, tuple], **head) -> dict[str, np.ndar
     model.compile(optimizer(1e-4, steps, 0.9), model.loss_name)
     options = {"epochs": preset.epochs, "batch_size": preset.batch_size, "seed": run.seed, "jit_compile": "update"}
     fit(model, (x, y), callbacks=run.callbacks(stage, checkpoints=False), **options)
-    return {part: predict(model, parts[part][0], batch_size=128) for part in ("validation", "test")}
+    few = {"batch_size": 128, "jit_compile": False}
+    return {part: predict(model, parts[part][0], **few) for part in ("validation", "test")}
 
 
 def pair_rows(pairs: data.PhrasePairs) -> dict[str, np.ndarray]:
     """Token ids and segment ids, ``(n, T)`` each."""
     rows, segments = [], []
-    for first, second in zip(
-        *(tokenizer.encode_all(list(side)) for side in (pairs.firsts, pairs.seconds)), strict=True
-    ):
+    sides = (tokenizer.encode_all(list(side)) for side in (pairs.firsts, pairs.seconds))
+    for first, second in zip(*sides, strict=True):
         rows.append([tokenizer.start_id, *first, tokenizer.end_id, *second, tokenizer.end_id])
         segments.append([0] * (len(first) + 2) + [1] * (len(second) + 1))
-    return {name: data.pad_sequences_to(each, T) for name, each in (("token_ids", rows), ("segment_ids", segments))}
+    length = short.sequence_length
+    return {
+        name: data.pad_sequences_to(each, length) for name, each in (("token_ids", rows), ("segment_ids", segments))
+    }
 
 
 def common(pairs: data.PhrasePairs) -> np.ndarray:
@@ -625,7 +635,7 @@ def common(pairs: data.PhrasePairs) -> np.ndarray:
 
 
 def pair_figures() -> dict[str, float]:
-    pairs = {name: part.take(preset.rows) for name, part in data.load_paraphrases(0).items()}
+    pairs = {name: part.take(preset.pairs) for name, part in data.load_paraphrases(run.seed).items()}
     found = fine_tuned("pairs", {name: (pair_rows(part), part.labels) for name, part in pairs.items()})["test"]
     threshold = evaluation.best_thresholds(pairs["train"].labels[:, None], common(pairs["train"]))
     right = pairs["test"].labels[:, None]
@@ -645,7 +655,7 @@ def several_labels() -> dict[str, tuple[list[str], np.ndarray]]:
     """Texts and rows of zeros and ones, ``(n, 4)``, of each part; as many of each kind."""
     sets = {kind: smaller(data.load(name)) for kind, name in LABELS.items()}
     parts = {}
-    for part, each in (("train", 1_500), ("validation", 250), ("test", 500)):
+    for part, each in (("train", preset.kind), ("validation", preset.kind // 2), ("test", preset.kind)):
         taken = {kind: getattr(dataset, part).take(each) for kind, dataset in sets.items()}
         texts = [text for kind in taken.values() for text in kind.texts]
         kinds = np.repeat(np.eye(len(taken), dtype="int32"), [len(kind) for kind in taken.values()], axis=0)
@@ -657,7 +667,7 @@ def several_labels() -> dict[str, tuple[list[str], np.ndarray]]:
 def label_figures() -> dict[str, float]:
     names = [*LABELS, "praise"]
     parts = several_labels()
-    rows = {name: (full.token_ids(texts), labels) for name, (texts, labels) in parts.items()}
+    rows = {name: (short.token_ids(texts), labels) for name, (texts, labels) in parts.items()}
     found = fine_tuned("labels", rows, num_classes=len(names), multi_label=True)
     thresholds = evaluation.best_thresholds(rows["validation"][1], found["validation"])
     report = evaluation.multilabel_report(rows["test"][1], found["test"], names, thresholds)

@@ -74,13 +74,15 @@ def label_logarithmic(axis: Axis) -> None:
     """Numbers that can be read at a logarithmic axis: 1,000, 10⁹, or 1.6 and 1.8 where no power of ten is in sight."""
     from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
 
-    def in_words(value: float, _: int) -> str:
-        power = round(math.log10(value)) if value > 0 else 0
-        if power > 6 and math.isclose(value, 10.0**power):
-            return "10" + str(power).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
-        return f"{value:,.10g}"
-
     least, most = axis.get_view_interval()
+
+    def in_words(value: float, _: int) -> str:
+        power = math.floor(math.log10(value)) if value > 0 else 0
+        if most < 1e6 or power < 3:
+            return f"{value:,.10g}"
+        times = "" if math.isclose(value, 10.0**power) else f"{value / 10.0**power:.3g}·"
+        return f"{times}10" + str(power).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
     if most < 10 * least:
         axis.set_major_locator(MaxNLocator(5))
         axis.set_minor_locator(NullLocator())
