@@ -208,7 +208,8 @@ def batches(part: data.Part, epochs: int):
     count = min(4, 2 + len(rows) * epochs // 50_000)
     ends = np.quantile([len(row) for row in rows], [0.65 ** (count - place) for place in range(1, count)])
     boundaries = sorted({min(T, 8 * math.ceil(end / 8)) for end in ends} | {T})
-    options = {"batch_size": preset.batch_size, "shuffle_seed": run.seed, "fill": True}
+    size = preset.batch_size * (2 if len(rows) > 20_000 else 1)  # there will be steps enough
+    options = {"batch_size": size, "shuffle_seed": run.seed, "fill": True}
     return data.bucket_batches(rows, part.labels, boundaries=boundaries, **options)
 
 
