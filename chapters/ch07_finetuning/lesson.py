@@ -104,8 +104,8 @@ class Preset:
     vocabulary_size: int = 4_000
     context_length: int = 64
     gpt_batch: int = 32
-    gpt_steps: int = 600
-    rounds: int = 4  # times that the writer reads each review
+    gpt_steps: int = 400
+    rounds: int = 3  # times that the writer reads each review
     written: int = 200  # texts that are judged, of each label
 
 
@@ -291,7 +291,7 @@ if run.own_data:
     print(f"{len(taken):,} of {len(reviews.train):,} training texts, {epochs} epochs", end="")
     print(f": what {preset.minutes:.0f} minutes leave time for" if epochs < preset.epochs else "")
 rows = batches(taken, epochs)
-pretrained.compile(optimizer(1e-4, int(rows.cardinality()) * epochs, 0.9), pretrained.loss_name, metrics=["accuracy"])
+pretrained.compile(optimizer(2e-4, int(rows.cardinality()) * epochs, 0.8), pretrained.loss_name, metrics=["accuracy"])
 full = Classifier(tokenizer, T, reviews.classes, pretrained)
 best = keras.callbacks.EarlyStopping("val_accuracy", mode="max", patience=epochs, restore_best_weights=True)
 history = fit(
@@ -432,9 +432,9 @@ LAST = [f"block_{blocks - 1}/", f"block_{blocks}/", "head/"]
 # way: its title, the highest learning rate, and which weights are trained
 WAYS: dict[str, tuple[str, float, list[str]]] = {
     "document": ("as in D2", 1e-5, [""]),
-    "full": ("full", 1e-4, [""]),
+    "full": ("full", 2e-4, [""]),
     "last": ("last blocks", 2e-4, LAST),
-    "gradual": ("gradual", 1e-4, [""]),
+    "gradual": ("gradual", 2e-4, [""]),
     "head": ("head", 1e-2, ["head/"]),
     "bias": ("biases", 2e-3, ["bias", "beta", "head/"]),
     "adapters": ("adapters", 1e-3, ["adapter", "head/"]),
@@ -480,7 +480,7 @@ def tune(way: str, part: data.Part, stage: str, seed: int = run.seed) -> tuple[k
         for number, (_, peak, unfrozen) in enumerate(WAYS[each] for each in ways):
             if len(ways) > 1:
                 train_only(model, unfrozen)
-            made = optimizer(peak, updates, 0.9 if way in ("full", "gradual") else 1.0)
+            made = optimizer(peak, updates, 0.8 if way in ("full", "gradual") else 1.0)
             model.compile(keras.optimizers.AdamW(peak) if way == "document" else made, pretrained.loss_name)
             now = slice(number * updates * preset.batch_size, (number + 1) * updates * preset.batch_size)
             callbacks = run.callbacks(stage, checkpoints=False)
@@ -609,7 +609,7 @@ def fine_tuned(stage: str, parts: dict[str, tuple], **head) -> dict[str, np.ndar
     model = pretrained_classifier(**head)
     x, y = parts["train"]
     steps = preset.epochs * -(-len(y) // preset.batch_size)
-    model.compile(optimizer(1e-4, steps, 0.9), model.loss_name)
+    model.compile(optimizer(2e-4, steps, 0.8), model.loss_name)
     options = {"epochs": preset.epochs, "batch_size": preset.batch_size, "seed": run.seed, "jit_compile": "update"}
     fit(model, (x, y), callbacks=run.callbacks(stage, checkpoints=False), **options)
     few = {"batch_size": 128, "jit_compile": False}
@@ -800,11 +800,8 @@ if studies:
                 f"test_accuracy_generative_{way}": figures["generative"],
             }
         )
-        print(
-            f"\n{way}: loss on speeches {figures['speeches']:.3f}; the judge agrees with {figures['judged']:.1%} of ",
-            end="",
-        )
-        print(f"the texts; the label under which a text is more probable is right for {figures['generative']:.1%}")
+        print(f"\n{way}: loss on speeches {figures['speeches']:.3f}; the judge agrees with {figures['judged']:.1%}")
+        print(f"the label under which a review is more probable is right for {figures['generative']:.1%}")
         for label, texts in figures["examples"].items():
             print(*(f"   {label}: {each[:100]}" for each in texts), sep="\n")
 
