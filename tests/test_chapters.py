@@ -17,8 +17,9 @@ CHAPTERS = book.chapters()
 SERIALISED = {"tokenizer.json", "classifier.json", "translator.json", "language_model.json"}
 SERIALISED |= {"shards", "writer"}  # folders of chapters 2 and 6, and of chapter 8
 SERIALISED |= {"results.json", "lora.safetensors"}  # of chapter 7
-# What chapter 7's studies train is large, and over before it would have been compiled; in bfloat16 so is the rest.
+# What chapter 7 trains is large: in clusters where it computes in bfloat16, and by its update alone in short trainings.
 COMPILED = {"ch07_finetuning": {True, "clusters", "update"}}
+HEADS = "search"  # its search trains heads for a second each, op by op
 ONE_BATCH = {"one_sentence"}  # trainings of chapter 5 whose epochs are one batch long
 FIGURE = re.compile(r"(baseline_)?(train|validation|test)_[a-z0-9]+(_[a-z0-9]+)*")
 
@@ -121,6 +122,8 @@ class TestSmokeRun:
         assert all(each["sha256"] and each["licence"] for each in about["data"])
         assert about["stages"]
         for name, stage in about["stages"].items():
+            if name.startswith(HEADS):
+                continue
             assert stage["program"]["jit_compile"] in COMPILED.get(chapter, {True}), name
             assert stage["program"]["steps_per_program"] > 1 or name in ONE_BATCH, name
 

@@ -195,7 +195,7 @@ lengths = np.array([len(tokenizer.framed(ids)) for ids in encoded])
 T = data.length_for(lengths, 0.99, maximum=longest)
 print(f"tokens a text: median {np.median(lengths):.0f}, 99% at most {np.percentile(lengths, 99):.0f}; T = {T}")
 print(f"{np.mean(lengths > T):.1%} of the texts are longer: they keep their head and their tail")
-print("[CLS]", *tokenizer.tokens(reviews.train.texts[0])[:20], "…")
+print(*tokenizer.tokens(reviews.train.texts[0])[:20], "…")
 unknown = np.mean([token_id == tokenizer.unknown_id for ids in encoded for token_id in ids])
 if unknown > 0.02:
     print(f"Note: {unknown:.0%} of the tokens are unknown to these weights: --weights takes those of another language.")
@@ -230,7 +230,9 @@ print(f"TF-IDF + logistic regression: test accuracy {counted.accuracy:.3f}")
 # Products in bfloat16 are several times as fast on processors made for them; on others, float32 is taken.
 
 # %%
-dtype = "bfloat16" if matmul_peak("bfloat16") > 1.5 * matmul_peak("float32") else "float32"
+begun = run.results.get("plan")  # a resume computes as it began
+half = begun["half"] if begun else matmul_peak("bfloat16") > 1.5 * matmul_peak("float32")
+dtype = "bfloat16" if half else "float32"
 policy = "mixed_bfloat16" if dtype == "bfloat16" else "float32"
 
 
@@ -272,24 +274,29 @@ def optimizer(peak: float, steps: int, decay: float = 1.0) -> keras.optimizers.O
     return made
 
 
-def what_fits() -> dict[str, int]:
+def what_fits() -> dict[str, float]:
     """Epochs and training texts that the minutes for a file of yours leave time for, by the speed of this machine."""
-    texts, most = len(reviews.train), preset.minutes if run.own_data else None
-    if most is None:
-        return {"epochs": preset.epochs, "texts": texts}
     step = operations(sizes, preset.batch_size, int(np.minimum(lengths, T).mean())) / (USED[dtype] * matmul_peak(dtype))
-    seconds = step / preset.batch_size  # for a text in training; a third of that to score it
-    left = 60 * most - seconds / 3 * len(reviews.test)
-    epochs = int(np.clip(left / (seconds * (texts + len(reviews.validation) / 3)), 1, preset.epochs))
-    fits = (left / epochs - seconds / 3 * len(reviews.validation)) / seconds
-    return {"epochs": epochs, "texts": int(np.clip(fits, preset.batch_size, texts))}
+
+    def minutes(epochs: int, texts: int) -> float:
+        """For a text in training, a third of that to score it."""
+        read = epochs * (texts + len(reviews.validation) / 3) + len(reviews.test) / 3
+        return read * step / preset.batch_size / 60
+
+    epochs, texts = preset.epochs, len(reviews.train)
+    if run.own_data and preset.minutes is not None:
+        while epochs > 1 and minutes(epochs, texts) > preset.minutes:
+            epochs -= 1
+        fits = int(texts * preset.minutes / minutes(epochs, texts))
+        texts = min(texts, max(preset.batch_size, fits))
+    return {"epochs": epochs, "texts": texts, "minutes": minutes(epochs, texts), "half": half}
 
 
 plan = run.once("plan", what_fits)  # a resume keeps to it, however fast the machine is then
 taken, epochs = reviews.train.take(plan["texts"]), plan["epochs"]
 if run.own_data:
     print(f"{len(taken):,} of {len(reviews.train):,} training texts, {epochs} epochs", end="")
-    print(f": what {preset.minutes:.0f} minutes leave time for" if epochs < preset.epochs else "")
+    print(f": about {plan['minutes']:.0f} minutes, and one to compile")
 rows = batches(taken, epochs)
 pretrained.compile(optimizer(2e-4, int(rows.cardinality()) * epochs, 0.8), pretrained.loss_name, metrics=["accuracy"])
 full = Classifier(tokenizer, T, reviews.classes, pretrained)
