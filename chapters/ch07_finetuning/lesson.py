@@ -472,8 +472,8 @@ def score(model: keras.Model) -> float:
     return float(np.mean((found[:, 0] > 0.5) == scored.labels))
 
 
-def tune(way: str, part: data.Part, stage: str, seed: int = run.seed) -> tuple[keras.Model, dict[str, float]]:
-    """Fine-tune on a few texts: the model, and what it reached and cost. Nothing is chosen on the way."""
+def tune(way: str, part: data.Part, stage: str, seed: int = run.seed) -> dict[str, float]:
+    """Fine-tune on a few texts: what it reached and cost. Nothing is chosen on the way."""
     model = pretrained_classifier(seed, random=way == "random", adapter_dim=32 if way == "adapters" else None)
     if way == "lora":
         model = LoRA(model, rank=8)
@@ -508,14 +508,14 @@ def tune(way: str, part: data.Part, stage: str, seed: int = run.seed) -> tuple[k
         "bytes": save_trainable(model, file),
     }
     (run.folder() / "trained.safetensors").unlink(missing_ok=True)
-    return model, result
+    return result
 
 
 if studies:
     some = reviews.train.take(preset.some, run.seed)
     results = {}
     for way in preset.ways:
-        results[way] = run.once(f"way_{way}", lambda: tune(way, some, f"way_{way}")[1])  # noqa: B023
+        results[way] = run.once(f"way_{way}", lambda: tune(way, some, f"way_{way}"))  # noqa: B023
         run.record(**{f"test_accuracy_{way}_some": results[way]["accuracy"]})
     print(f"\n{'':<15}{'accuracy':>9}{'trained':>12}{'seconds':>9}{'memory':>10}{'on disk':>12}")
     for way, each in results.items():
@@ -571,7 +571,7 @@ def counted_accuracy(part: data.Part, stage: str, seed: int) -> float:
 
 
 MODELS: dict[str, tuple[str, Callable[[data.Part, str, int], float]]] = {
-    "pretrained": ("pretrained, fully fine-tuned", lambda *given: tune("full", *given)[1]["accuracy"]),
+    "pretrained": ("pretrained, fully fine-tuned", lambda *given: tune("full", *given)["accuracy"]),
     "lstm": ("LSTM of chapter 3", lstm_accuracy),
     "counted": ("TF-IDF + logistic regression", counted_accuracy),
 }
