@@ -115,6 +115,7 @@ PRESETS = {
         blocks=1,
         longest=16,
         longest_of_yours=16,
+        batch_size=16,
         epochs=1,
         trials=2,
         searched=48,
