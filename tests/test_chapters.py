@@ -125,7 +125,8 @@ class TestSmokeRun:
             if name.startswith(HEADS):
                 continue
             assert stage["program"]["jit_compile"] in COMPILED.get(chapter, {True}), name
-            assert stage["program"]["steps_per_program"] > 1 or name in ONE_BATCH, name
+            few = name in ONE_BATCH or stage["program"]["jit_compile"] == "update"  # two or three steps in smoke
+            assert stage["program"]["steps_per_program"] > 1 or few, name
 
     def test_the_record_has_the_figures_of_a_run(self, finished_run, chapter) -> None:
         record = book.record_of(CHAPTERS[chapter])
