@@ -39,7 +39,7 @@ def test_own_reviews_and_own_weights_make_a_classifier(cli, make) -> None:
     options = ["--preset", "smoke", "--data", "train.csv", "--weights", make(Path("weights")), "--output", "mine"]
     answer = cli("run", CHAPTER, *options)
     assert answer.code == 0, answer.err
-    assert "128 of 128 training texts, 1 epochs" in answer.out
+    assert " training texts, 1 epochs: about " in answer.out
     metrics = json.loads(Path("mine/metrics.json").read_text(encoding="utf-8"))
     assert {"test_accuracy", "test_f1", "baseline_test_accuracy", "validation_loss"} <= metrics.keys()
     assert not any("_some" in name or "written" in name for name in metrics)  # the studies are about films
