@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 
-from keras_llm.data import Part, pad_sequences_to
+from keras_llm.data import Part, bucket_batches, pad_sequences_to
 from keras_llm.text import Tokenizer, clean
 from keras_llm.text_model import TextModel
 from keras_llm.training import predict
@@ -43,12 +43,31 @@ class Classifier(TextModel):
         """A part of a dataset as ``(token_ids (n, T), labels (n,))``."""
         return self.token_ids(part.texts), part.labels
 
-    def probabilities(self, texts: Sequence[str], batch_size: int = 256) -> np.ndarray:
-        """Probability of each class, ``(n, classes)``; one sigmoid unit becomes two columns."""
-        # A few sentences are classified before XLA would have compiled the program for them.
-        few = len(texts) <= 32
-        compiled = {"batch_size": len(texts), "jit_compile": False} if few else {"batch_size": batch_size}
-        outputs = predict(self.model, self.token_ids(texts), **compiled)
+    def rows(self, texts: Sequence[str]) -> list[list[int]]:
+        """Texts as token ids, cut to T, each as long as it is: for batches of similar length."""
+        return [row[: np.count_nonzero(row)].tolist() for row in self.token_ids(texts)]
+
+    def probabilities(
+        self, texts: Sequence[str], batch_size: int = 256, boundaries: Sequence[int] | None = None
+    ) -> np.ndarray:
+        """Probability of each class, ``(n, classes)``; one sigmoid unit becomes two columns.
+
+        Args:
+            texts: any number of them, at least one.
+            batch_size: texts that are worked on at once.
+            boundaries: lengths in tokens, the last of which is T: texts are scored beside others of similar length,
+                op by op, which saves padding where lengths differ much. None: all have T.
+        """
+        if boundaries is not None:
+            places = np.arange(len(texts))
+            batches = bucket_batches(self.rows(texts), places, boundaries=boundaries, batch_size=batch_size)
+            found = predict(self.model, batches, jit_compile=False)
+            outputs = np.empty_like(found)
+            outputs[np.concatenate([places.numpy() for _, places in batches])] = found
+        elif len(texts) <= 32:  # a few sentences are classified before XLA would have compiled the program for them
+            outputs = predict(self.model, self.token_ids(texts), batch_size=len(texts), jit_compile=False)
+        else:
+            outputs = predict(self.model, self.token_ids(texts), batch_size=batch_size)
         return np.concatenate([1 - outputs, outputs], axis=1) if outputs.shape[1] == 1 else outputs
 
     def about(self) -> dict[str, Any]:

@@ -73,6 +73,14 @@ def test_many_texts_say_what_few_do() -> None:
     np.testing.assert_allclose(many[:3], many[-3:], atol=1e-6)
 
 
+def test_texts_scored_beside_others_of_similar_length_keep_their_places() -> None:
+    classifier = make(3, length=8)
+    texts = [*TEXTS, "film", "a dull film what a moving film", *TEXTS * 10]
+    one_length = classifier.probabilities(texts)
+    np.testing.assert_allclose(classifier.probabilities(texts, 4, boundaries=(2, 4, 8)), one_length, atol=1e-6)
+    assert not np.allclose(one_length[3], one_length[4], atol=1e-6)  # else any order would do
+
+
 def test_long_texts_lose_their_middle_and_short_ones_are_padded() -> None:
     classifier = make(length=4)
     ids = classifier.token_ids(["a film", "a dull film what a moving film"])

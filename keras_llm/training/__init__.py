@@ -1,5 +1,6 @@
 """THE loop: training, scoring and predicting in XLA programs that hold several steps each."""
 
+from keras_llm.training.beginning import Beginning
 from keras_llm.training.checkpoints import Checkpoint
 from keras_llm.training.distributed import multi_worker_strategy
 from keras_llm.training.layerwise import LayerwiseAdamW, layerwise_decay
@@ -10,6 +11,7 @@ from keras_llm.training.partial import load_trainable, save_trainable, train_onl
 from keras_llm.training.schedules import Warmup, warmup_cosine, warmup_linear
 
 __all__ = [
+    "Beginning",
     "Checkpoint",
     "LayerwiseAdamW",
     "SparseCrossentropy",
