@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from keras_llm.classifier import Classifier
+from keras_llm.text import PretrainedTokenizer
 from tests.command_line import WORDS, about, files_below, history, write_reviews
 from tests.test_models_pretrained import BERT, GPT2, bert_shapes, gpt2_shapes, tensors, write
 
@@ -18,6 +19,13 @@ def bert(folder: Path) -> Path:
     """A small BERT with random weights that knows the words of the reviews."""
     (write(folder, BERT, tensors(bert_shapes())) / "vocab.txt").write_text("\n".join(PIECES), encoding="utf-8")
     return folder
+
+
+def test_two_texts_in_one_row(tmp_path) -> None:
+    tokenizer = PretrainedTokenizer.from_folder(bert(tmp_path / "weights"))
+    ids, segments = tokenizer.framed_pair(tokenizer.encode("a film"), tokenizer.encode("and"))
+    assert [tokenizer.vocabulary[each] for each in ids] == ["[CLS]", "a", "film", "[SEP]", "and", "[SEP]"]
+    assert segments == [0, 0, 0, 0, 1, 1]
 
 
 def gpt2(folder: Path) -> Path:

@@ -38,7 +38,7 @@
 # %%
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import accumulate
 
 import keras
@@ -46,6 +46,7 @@ import numpy as np
 import optuna
 
 from keras_llm import data, evaluation, plots, runs, text
+from keras_llm.budget import budget
 from keras_llm.chat import chat_examples, dialogue_ids
 from keras_llm.classifier import Classifier
 from keras_llm.generation import Sampling, generate
@@ -236,8 +237,6 @@ begun = run.results.get("plan")  # a resume computes as it began
 half = begun["half"] if begun else matmul_peak("bfloat16") > 1.5 * matmul_peak("float32")
 dtype = "bfloat16" if half else "float32"
 policy = "mixed_bfloat16" if dtype == "bfloat16" else "float32"
-# A training step, measured in readings of the same tokens op by op; and the tokens of a bucket for each real one.
-COSTS, PADDED = {"bfloat16": 2.0, "float32": 3.3}, 1.15
 
 
 def pretrained_classifier(seed: int = run.seed, random: bool = False, adapter_dim: int | None = None, **head):
@@ -290,30 +289,17 @@ def seconds_of_a_token() -> float:
     return float(np.median(times[1:])) / ids.size
 
 
-def what_fits() -> dict[str, float]:
-    """Epochs and training texts for which a file of yours leaves time, and the tokens of a text that is scored."""
-    token = PADDED * seconds_of_a_token() / 60
-
-    def training(epochs: int, texts: int) -> float:
-        return token * epochs * (COSTS[dtype] * texts * np.minimum(lengths, T).mean() + len(reviews.validation) * T)
-
-    def scoring(read: int) -> float:
-        return token * len(reviews.test) * np.minimum(lengths, read).mean()
-
-    epochs, texts = preset.epochs, len(reviews.train)
+def what_fits() -> dict:
+    """Of a file of yours, what can be trained on and scored in the preset's minutes; otherwise all of it."""
+    minutes = preset.minutes if run.own_data else None
     read = max(T, data.length_for(lengths, 0.99, maximum=min(preset.read, context)))
-    if run.own_data and preset.minutes is not None:
-        read = T if scoring(read) > preset.minutes / 3 else read
-        left = preset.minutes - scoring(read)
-        while epochs > 1 and training(epochs, texts) > left:
-            epochs -= 1
-        texts = min(texts, max(preset.batch_size, int(texts * left / training(epochs, texts))))
-    minutes = training(epochs, texts) + scoring(read)
-    return {"epochs": epochs, "texts": texts, "read": read, "minutes": minutes, "half": half}
+    parts = {"epochs": preset.epochs, "validation": len(reviews.validation), "test": len(reviews.test)}
+    fits = budget(minutes, seconds_of_a_token(), lengths, T, read, at_least=preset.batch_size, dtype=dtype, **parts)
+    return {**asdict(fits), "half": half}
 
 
 plan = run.once("plan", what_fits)  # a resume keeps to it, however fast the machine is then
-taken, epochs, R = reviews.train.take(plan["texts"]), plan["epochs"], plan["read"]
+taken, epochs, R = reviews.train.take(plan["texts"]), plan["epochs"], plan["scored_length"]
 if run.own_data:
     print(f"{len(taken):,} of {len(reviews.train):,} training texts, {epochs} epochs of up to {T} tokens", end="; ")
     print(f"scored by up to {R}: about {plan['minutes']:.0f} minutes, and one or two to compile")
@@ -667,15 +653,10 @@ def fine_tuned(stage: str, parts: dict[str, tuple], **head) -> dict[str, np.ndar
 
 def pair_rows(pairs: data.PhrasePairs) -> dict[str, np.ndarray]:
     """Token ids and segment ids, ``(n, T)`` each."""
-    rows, segments = [], []
     sides = (tokenizer.encode_all(list(side)) for side in (pairs.firsts, pairs.seconds))
-    for first, second in zip(*sides, strict=True):
-        rows.append([tokenizer.start_id, *first, tokenizer.end_id, *second, tokenizer.end_id])
-        segments.append([0] * (len(first) + 2) + [1] * (len(second) + 1))
-    length = short.sequence_length
-    return {
-        name: data.pad_sequences_to(each, length) for name, each in (("token_ids", rows), ("segment_ids", segments))
-    }
+    rows = zip(*map(tokenizer.framed_pair, *sides), strict=True)
+    padded = (data.pad_sequences_to(list(each), short.sequence_length) for each in rows)
+    return dict(zip(("token_ids", "segment_ids"), padded, strict=True))
 
 
 def common(pairs: data.PhrasePairs) -> np.ndarray:
@@ -868,6 +849,9 @@ if studies:
 
 # %% [markdown]
 # ## 10. What was measured
+#
+# The table sets this run beside the recorded one (`expected.json`: preset, seed, versions and machine are in it, and
+# the mean and spread over the seeds). Seconds and memory of section 6 are not: they belong to a machine and an hour.
 
 # %%
 run.compare_with_record()

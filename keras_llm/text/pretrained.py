@@ -100,6 +100,14 @@ class PretrainedTokenizer(Tokenizer):
     def framed(self, ids: Sequence[int]) -> list[int]:
         return [self.start_id, *ids, self.end_id]
 
+    def framed_pair(self, first: Sequence[int], second: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Two texts as one row, ``[CLS] first [SEP] second [SEP]``, and the segment of each token, 0 or 1.
+
+        Source: Devlin et al. 2019 (BERT), section 3.
+        """
+        begin, end = self.framed(first), [*second, self.end_id]
+        return begin + end, [0] * len(begin) + [1] * len(end)
+
     def decode(self, ids: Iterable[int]) -> str:
         return self._encoder.decode(self._checked(ids), skip_special_tokens=True)
 
