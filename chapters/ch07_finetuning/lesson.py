@@ -95,21 +95,21 @@ class Preset:
     short: int = 32  # most tokens of a text, there and in the curve
     amounts: tuple[int, ...] = (50, 200, 1_000)  # training texts of the curve, beside all
     seeds: int = 3  # trainings for each amount
-    updates: int = 48  # of each of these
+    updates: int = 36  # of each of these
     scored: int = 1_000  # test texts on which these trainings are scored
     # section 8
-    pairs: int | None = 1_000
-    kind: int = 320  # texts of each kind, to train on and to test on
+    pairs: int | None = 800
+    kind: int = 256  # texts of each kind, to train on and to test on
     # section 9
     characters: int | None = 4_000_000  # of speeches
     gpt: dict = field(default_factory=lambda: {"hidden_dim": 128, "num_heads": 4, "num_layers": 3})
     vocabulary_size: int = 4_000
     context_length: int = 64
     gpt_batch: int = 32
-    gpt_steps: int = 300
+    gpt_steps: int = 250
     words: int = 24  # of an article, from its beginning
-    rounds: int = 6  # times that the writer reads each
-    written: int = 60  # texts that are judged, of each label
+    rounds: int = 5  # times that the writer reads each
+    written: int = 50  # texts that are judged, of each label
 
 
 PRESETS = {
@@ -434,7 +434,7 @@ if studies:
 # %% [markdown]
 # ## 6. How much of the model must be trained?
 #
-# All with the same few hundred texts, read three or four times, 32 tokens of each, and scored on a thousand texts:
+# All with the same few hundred texts, read three times, at most 32 tokens of each, and scored on a thousand texts:
 #
 # | way | what is trained | source |
 # |---|---|---|
