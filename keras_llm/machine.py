@@ -56,14 +56,14 @@ def peak_memory_gb() -> float | None:
 
 
 class MemoryPeak:
-    """The most memory that this process uses while a block runs; on Linux alone.
+    """The most memory that this process takes while a block runs, beyond what it had before; on Linux alone.
 
     Attributes:
-        gb: what the process used at most in the block; None where the system does not tell it.
+        gb: how much more the process used at most in the block; None where the system does not tell it.
 
     Example:
         >>> with MemoryPeak() as peak:
-        ...     work = [0] * 1000
+        ...     work = [0] * 10_000_000
         >>> peak.gb is None or peak.gb > 0
         True
     """
@@ -73,15 +73,24 @@ class MemoryPeak:
     def __enter__(self) -> "MemoryPeak":
         gc.collect()  # a model of before may be held by nothing but itself
         with suppress(OSError, AttributeError):  # other C libraries have none
-            ctypes.CDLL(None).malloc_trim(0)  # what was freed, but not given back, would count
+            ctypes.CDLL(None).malloc_trim(0)  # what was freed, but not given back, would not have to be taken
         with suppress(OSError):  # no such file on other systems; not to be written in some containers
             Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
+        self.before = _status("VmRSS")
         return self
 
     def __exit__(self, *failure: object) -> None:
-        with suppress(OSError):
-            status = Path("/proc/self/status").read_text(encoding="utf-8")
-            self.gb = round(int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024 / 1e9, 2)
+        if self.before is not None:
+            self.gb = round(max(0.0, _status("VmHWM") - self.before), 2)
+
+
+def _status(name: str) -> float | None:
+    """A figure of this process in GB, as Linux tells it; None on other systems."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    return int(re.search(rf"{name}:\s+(\d+) kB", status)[1]) * 1024 / 1e9
 
 
 def description() -> dict[str, str | int | float | None]:

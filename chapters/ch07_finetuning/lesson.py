@@ -95,7 +95,8 @@ class Preset:
     short: int = 32  # most tokens of a text, there and in the curve
     amounts: tuple[int, ...] = (50, 200, 1_000)  # training texts of the curve, beside all
     seeds: int = 3  # trainings for each amount
-    updates: int = 36  # of each of these
+    updates: int = 36  # of each way
+    curve_updates: int = 64  # of each of the curve's trainings, three times as many of the LSTM
     scored: int = 1_000  # test texts on which these trainings are scored
     # section 8
     pairs: int | None = 800
@@ -130,6 +131,7 @@ PRESETS = {
         amounts=(50,),
         seeds=1,
         updates=2,
+        curve_updates=2,
         scored=32,
         pairs=64,
         kind=32,
@@ -152,6 +154,7 @@ PRESETS = {
         searched=100_000,
         some=2_000,
         updates=200,
+        curve_updates=200,
         short=64,
         amounts=(50, 200, 1_000, 3_000),
         seeds=5,
@@ -453,8 +456,8 @@ if studies:
 # can be added to W: what is left is an ordinary model, as fast as before.
 #
 # **On disk** is what each way adds to the pretrained file, which is stored once: a hundred tasks with LoRA are a
-# hundred files of less than a megabyte. **Memory** is the most that the process used while it trained, TensorFlow and
-# the data among it.
+# hundred files of less than a megabyte. **Memory** is the most that the process took for the model and its training,
+# beyond what it held before.
 
 # %%
 LAST = [f"block_{blocks - 1}/", f"block_{blocks}/", "head/"]
@@ -489,16 +492,16 @@ def score(model: keras.Model, classifier: Classifier = short) -> float:
 def tune(way: str, part: data.Part) -> dict[str, float]:
     """Fine-tune on a few texts: what it reached and cost. Nothing is chosen on the way."""
     stage = f"way_{way}"
-    model = pretrained_classifier(random=way == "random", adapter_dim=32 if way == "adapters" else None)
-    if way == "lora":
-        model = LoRA(model, rank=8)
-        model.build((None, T))
-    else:
-        train_only(model, WAYS[way][2])
     ways = ("head", "last", "full") if way == "gradual" else (way,)  # one after the other
     updates = preset.updates // len(ways)
     rows = again_and_again(part, updates * len(ways), run.seed, short)
     with MemoryPeak() as memory:
+        model = pretrained_classifier(random=way == "random", adapter_dim=32 if way == "adapters" else None)
+        if way == "lora":
+            model = LoRA(model, rank=8)
+            model.build((None, T))
+        else:
+            train_only(model, WAYS[way][2])
         for number, (_, peak, unfrozen) in enumerate(WAYS[each] for each in ways):
             if len(ways) > 1:
                 train_only(model, unfrozen)
@@ -600,10 +603,10 @@ def counted_accuracy(part: data.Part, stage: str, seed: int) -> float:
 if studies:
     whole = len(reviews.train)
     student = pretrained_classifier()
-    student.compile(optimizer(2e-4, preset.updates, 0.8), student.loss_name)
+    student.compile(optimizer(2e-4, preset.curve_updates, 0.8), student.loss_name)
     MODELS = {
-        "pretrained": ("pretrained, fully fine-tuned", trained_anew(student, short, preset.updates, 1)),
-        "lstm": ("LSTM of chapter 3", trained_anew(*lstm(), 4 * preset.updates, 5)),
+        "pretrained": ("pretrained, fully fine-tuned", trained_anew(student, short, preset.curve_updates, 1)),
+        "lstm": ("LSTM of chapter 3", trained_anew(*lstm(), 3 * preset.curve_updates, 5)),
         "counted": ("TF-IDF + logistic regression", counted_accuracy),
     }
     classes_of = dict(zip(reviews.test.texts, evaluation.predicted_classes(probabilities), strict=True))
