@@ -27,8 +27,8 @@ CLUSTERS, UPDATE = "clusters", "update"
 # Measured with AMX: a product at 2048³ in bfloat16 runs at 1430 GFLOP/s in oneDNN and at 290 in XLA; a step of an
 # encoder-decoder 4+4 × 256 takes 475 ms in clusters, 740 op by op and 827 in one XLA program (float32).
 OUTSIDE = {"MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum", "Conv2D", "Transpose"}
-# So do reductions, which XLA walks through on one core: with 32 rows of 192 tokens through the catalog's encoder a step
-# takes 2,190 ms with them in XLA, 1,910 without the softmax and 1,570 without sums and gradients of biases.
+# So do reductions, which XLA:CPU is slow at. With 32 rows of 192 tokens through the catalog's encoder, in runs one
+# after the other, a step took 2,190 ms with all in XLA, 1,910 without softmax, 1,570 without sums and bias gradients.
 OUTSIDE |= {"Softmax", "Sum", "BiasAddGrad"}
 OUTSIDE |= {"While", "StatelessWhile", "If", "StatelessIf", "PartitionedCall", "StatefulPartitionedCall"}
 OUTSIDE |= {"ReadVariableOp", "AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp"}
