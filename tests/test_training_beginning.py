@@ -27,14 +27,3 @@ def test_a_training_from_the_beginning_is_the_same_one_and_compiles_nothing() ->
         np.testing.assert_array_equal(first, second)
     assert programs[0]["traces"] == programs[2]["traces"] == 1
     assert int(model.optimizer.iterations) == 12
-
-
-def test_what_is_changed_after_it_was_put_back_counts() -> None:
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
-    model.compile("sgd", "mse")
-    beginning = Beginning(model)
-    before = model.layers[0].kernel.numpy()
-    model.layers[0].kernel.assign(before + 1)
-    np.testing.assert_array_equal(model.layers[0].kernel.numpy(), before + 1)
-    beginning.put_back()
-    np.testing.assert_array_equal(model.layers[0].kernel.numpy(), before)

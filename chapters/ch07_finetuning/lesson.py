@@ -177,7 +177,7 @@ preset = PRESETS[run.preset]
 # The data are those of chapter 3, in the same split. The tokenizer is not trained on them: an id has to mean what it
 # meant when the weights were learned. It cuts words into pieces (chapter 2), in lower case, and its special tokens
 # frame each text. A text that is longer than T keeps its head and its tail: reviews say what they think at the end.
-# Training reads T tokens of a text; scoring, which costs a third, may read more of a long one.
+# Training reads T tokens of a text; scoring, which costs less, may read more of a long one.
 #
 # **Length buckets.** Half of these sentences have fewer than 27 tokens. Batches of texts of similar length, padded to
 # the bucket's end, do three quarters of the work that rows of 48 would. Each bucket is a shape to compile for, which
@@ -297,7 +297,8 @@ def what_fits() -> dict:
     minutes = preset.minutes if run.own_data else None
     read = max(T, data.length_for(lengths, 0.99, maximum=min(preset.read, context)))
     parts = {"epochs": preset.epochs, "validation": len(reviews.validation), "test": len(reviews.test)}
-    fits = budget(minutes, seconds_of_a_token(), lengths, T, read, at_least=preset.batch_size, dtype=dtype, **parts)
+    token = seconds_of_a_token() if run.own_data else 0.0
+    fits = budget(minutes, token, lengths, T, read, at_least=preset.batch_size, dtype=dtype, **parts)
     return {**asdict(fits), "half": half}
 
 
