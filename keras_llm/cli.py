@@ -3,7 +3,6 @@
 Nothing heavy is imported here before a command needs it, so that ``keras-llm --help`` answers at once.
 """
 
-import difflib
 import math
 import os
 import signal
@@ -14,8 +13,9 @@ from typing import Annotated
 
 import typer
 
-from keras_llm import book, cli_models
+from keras_llm import book, cli_grading, cli_models
 from keras_llm.errors import InputError, WorkError
+from keras_llm.names import nearest
 
 app = typer.Typer(
     name="keras-llm",
@@ -150,6 +150,7 @@ def run_lesson(name: str) -> None:
 
 
 app.add_typer(cli_models.app)  # predict, translate, generate, chat
+app.add_typer(cli_grading.app)  # exercise, grade
 
 
 @app.command(epilog="Examples:  [bold]keras-llm models[/]  ·  [bold]keras-llm models ~/models[/]")
@@ -241,22 +242,6 @@ def _print_table(title: str, headings: tuple[str, ...], rows: list[tuple[str, ..
     for row in rows:
         table.add_row(*row)
     Console().print(table)
-
-
-def nearest(name: str, known, kind: str, where: str | None) -> str:
-    """``name`` if it is known, or the only one that it begins (ch03 for ch03_lstm_classifier).
-
-    Raises:
-        InputError: naming the nearest known one.
-    """
-    if name in known:
-        return name
-    begins = [candidate for candidate in known if kind == "chapter" and candidate.startswith(name)] if name else []
-    if len(begins) == 1:
-        return begins[0]
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known)}."
-    raise InputError(f"There is no {kind} {name!r}: {hint}" + (f" ('{where}' shows all.)" if where else ""))
 
 
 def _stop_run(resumable: bool) -> str:

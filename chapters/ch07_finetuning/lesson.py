@@ -760,20 +760,17 @@ def judged(texts) -> np.ndarray:
     return evaluation.predicted_classes(judge.predict_proba(texts))
 
 
-def written_by(model: GPT, label: str) -> list[str]:
-    """Texts of a label, drawn with temperature 0.8 from the most probable 90%."""
+def written(label: str) -> list[str]:
+    """Texts of a label by the reader, drawn with temperature 0.8 from the most probable 90%."""
     prompts = np.array([dialogue_ids(words, [label])[0]] * preset.written, "int32")
     longest = preset.context_length + 1 - prompts.shape[1]
     options = {"sampling": Sampling(temperature=0.8, top_p=0.9), "seed": run.seed, "batch_size": preset.written}
-    rows = generate(model, prompts, max_length=longest, end_id=words.end_id, **options)
+    rows = generate(reader, prompts, max_length=longest, end_id=words.end_id, **options)
     return [words.decode([i for i in row if i != words.end_id]).strip() for row in rows.tolist()]
 
 
-def most_probable(model: GPT, texts) -> np.ndarray:
+def most_probable(texts) -> np.ndarray:
     """The label under which each text is most probable, ``(n,)``: log P(text | label), summed over its tokens."""
-    x, y = (keras.Input((preset.context_length,), dtype="int32") for _ in range(2))
-    costs = keras.ops.sparse_categorical_crossentropy(y, model(x), from_logits=True)
-    cost = keras.Model((x, y), keras.ops.sum(costs * keras.ops.cast(y != 0, "float32"), axis=1))
     of_labels = []
     for label in news.classes:
         rows = [chat_examples(words, [[label, each]], preset.context_length) for each in texts]
@@ -781,17 +778,17 @@ def most_probable(model: GPT, texts) -> np.ndarray:
     return np.argmin(of_labels, axis=0)
 
 
-def writer_figures(gpt: GPT) -> dict:
+def writer_figures(weights: list[np.ndarray]) -> dict:
     """What a writer has learned, and what it still knows of speeches."""
-    texts = {label: written_by(gpt, label) for label in news.classes}
+    reader.set_weights(weights)
+    texts = {label: written(label) for label in news.classes}
     right = [judged(texts[label]) == number for number, label in enumerate(news.classes)]
-    gpt.compile(loss=SparseCrossentropy())
     figures = {
         "judged": np.mean(right),
-        "generative": np.mean(most_probable(gpt, openings["test"].texts) == openings["test"].labels),
-        "speeches": evaluate(gpt, old, batch_size=64)["loss"],
+        "generative": np.mean(most_probable(openings["test"].texts) == openings["test"].labels),
+        "speeches": evaluate(reader, old, batch_size=64)["loss"],
     }
-    examples = {label: written[:3] for label, written in texts.items()}
+    examples = {label: of_label[:3] for label, of_label in texts.items()}
     return {**{name: float(value) for name, value in figures.items()}, "examples": examples}
 
 
@@ -806,7 +803,7 @@ def tuned_writer(way: str) -> dict:
     model.compile(muon(4e-3 if way == "full" else 2e-2, steps), SparseCrossentropy(ignore_class=0))
     options = {"batch_size": preset.gpt_batch, "seed": run.seed}
     fit(model, examples, callbacks=run.callbacks(f"writer_{way}", checkpoints=False), **options)
-    return writer_figures(model.merge() if way == "lora" else model)
+    return writer_figures((model.merge() if way == "lora" else model).get_weights())
 
 
 if studies:
@@ -828,8 +825,15 @@ if studies:
     pretrained_gpt.compile(muon(8e-3, preset.gpt_steps), SparseCrossentropy())
     drawn = {"batch_size": preset.gpt_batch, "steps": preset.gpt_steps, "seed": run.seed}
     windows = data.random_windows(writer.token_ids(old_texts), preset.context_length, **drawn)
-    fit(pretrained_gpt, windows, old, batch_size=64, callbacks=run.callbacks("speeches"))
-    before = evaluate(pretrained_gpt, old, batch_size=64)["loss"]
+    fit(pretrained_gpt, windows, callbacks=run.callbacks("speeches"))
+    # One network for all that the writers are asked, compiled once.
+    reader = writer_model()
+    reader.compile(loss=SparseCrossentropy())
+    inputs, labels = (keras.Input((preset.context_length,), dtype="int32") for _ in range(2))
+    costs = keras.ops.sparse_categorical_crossentropy(labels, reader(inputs), from_logits=True)
+    cost = keras.Model((inputs, labels), keras.ops.sum(costs * keras.ops.cast(labels != 0, "float32"), axis=1))
+    reader.set_weights(pretrained_gpt.get_weights())
+    before = evaluate(reader, old, batch_size=64)["loss"]
     run.record(validation_loss_speeches=before)
     pairs = zip(openings["train"].labels, openings["train"].texts, strict=True)
     labelled = [[news.classes[label], each] for label, each in pairs]

@@ -3,6 +3,7 @@
 B = batch, T = time, S = time of the memory, D = width.
 """
 
+import math
 from collections.abc import Callable
 
 import keras
@@ -14,11 +15,21 @@ from keras_llm.layers.dropout import Dropout
 from keras_llm.layers.masks import allowed
 
 
+def gelu(x):
+    """GELU, x Φ(x), exactly (Hendrycks and Gimpel 2016, section 2).
+
+    Keras's own goes through erfc, which TensorFlow computes slowly on a CPU: that took a third of the time in which a
+    BERT reads a text. This form, oneDNN works out together with the product before it.
+    """
+    return 0.5 * x * (1.0 + ops.erf(x * math.sqrt(0.5)))
+
+
 def gelu_tanh(x):
     """GELU by a tanh, which comes within a thousandth of the exact one."""
     return keras.activations.gelu(x, approximate=True)
 
 
+ACTIVATIONS = {"gelu": gelu, "gelu_tanh": gelu_tanh}  # others are Keras's, by their names
 NORMS = {"layer": layers.LayerNormalization, "rms": layers.RMSNormalization}
 
 
@@ -62,7 +73,7 @@ class FeedForward(layers.Layer):
             return layers.Dense(units, activation, name=name, dtype=self.dtype_policy, **options)
 
         gated, width = self.config["activation"] == "swiglu", self.config["intermediate_dim"]
-        activation = gelu_tanh if self.config["activation"] == "gelu_tanh" else self.config["activation"]
+        activation = ACTIVATIONS.get(self.config["activation"], self.config["activation"])
         self.into = dense(width, None if gated else activation, "into")
         self.gate = dense(width, "silu", "gate") if gated else None
         self.out_of = dense(x_shape[-1], None, "out_of")

@@ -1,0 +1,319 @@
+"""The student's side of the grader: a process that holds the student's file and answers calls, and holds no check.
+
+It runs on its own (``python -I worker.py``) and imports nothing of keras_llm, which holds the answers. Frames on stdin
+and stdout, see :func:`pack`; what the student prints goes into a file. The grader, outside, compares the answers: a
+process that has changed numpy, or this module, has changed nothing but itself. What is forbidden here ends it at once;
+the grader reads the reason and gives no points.
+"""
+
+import ast
+import builtins
+import ctypes
+import io
+import json
+import math
+import os
+import signal
+import struct
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+try:
+    import resource
+except ImportError:  # Windows has no such limits
+    resource = None
+
+# What a program that only computes never asks Python for (names or beginnings of audit events).
+PROCESSES = ("os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.startfile", "os.system", "pty.", "subprocess.")
+FORBIDDEN = {
+    **dict.fromkeys(PROCESSES, "starts another process"),
+    "socket.": "uses the network",
+    "ctypes.": "reaches below Python with ctypes",
+    "os.kill": "sends signals to processes",
+    "sys.addaudithook": "listens to the grader",
+}
+# Events that change files, and how many of their arguments are paths.
+WRITES = {
+    **dict.fromkeys(("os.chmod", "os.chown", "os.mkdir", "os.remove", "os.rmdir", "os.truncate", "os.utime"), 1),
+    **dict.fromkeys(("os.link", "os.rename", "os.symlink"), 2),
+    **dict.fromkeys(("os.chdir", "os.fchdir", "os.mkfifo", "os.mknod", "sqlite3.connect"), 1),
+}
+HEAVY = ("keras", "tensorflow")  # imported before the guard stands: they load libraries with ctypes
+
+
+# ---------------------------------------------------------------- values as bytes, without pickle
+
+
+def pack(value: Any, function_number: Callable[[Callable], int] | None = None) -> bytes:
+    """A value as a frame: numbers, texts, arrays, and lists, tuples, sets and dicts of them.
+
+    Args:
+        value: what is sent.
+        function_number: gives a function a number by which the other side calls back; None: functions are refused.
+
+    Raises:
+        TypeError: naming a type that has no place in a frame.
+    """
+    arrays: list[bytes] = []
+
+    def tree(value: Any) -> Any:
+        if isinstance(value, np.generic):
+            value = value.item() if value.dtype != object else value
+        if value is None or isinstance(value, bool | int | float | str):
+            return value
+        for name, kind in (("list", list), ("tuple", tuple), ("set", set | frozenset)):
+            if isinstance(value, kind):
+                return {name: [tree(each) for each in value]}
+        if isinstance(value, dict):
+            return {"dict": [[tree(key), tree(each)] for key, each in value.items()]}
+        if callable(value) and function_number is not None:
+            return {"function": function_number(value)}
+        if hasattr(value, "__array__"):  # of numpy, Keras or TensorFlow
+            array = np.asarray(value)
+            if array.dtype.kind in "biufcSU" or array.dtype.name == "bfloat16":
+                file = io.BytesIO()
+                plain = array if array.dtype.kind in "biufcSU" else array.astype("float32")
+                np.save(file, plain, allow_pickle=False)
+                arrays.append(file.getvalue())
+                return {"array": len(arrays) - 1}
+        raise TypeError(f"a {type(value).__module__}.{type(value).__qualname__}".replace("a builtins.", "a "))
+
+    head = json.dumps(tree(value)).encode()
+    parts = [head, *arrays]
+    return b"".join([struct.pack(">Q", len(parts)), *(struct.pack(">Q", len(part)) + part for part in parts)])
+
+
+def unpack(parts: list[bytes], function: Callable[[int], Callable] | None = None) -> Any:
+    """The value of a frame's parts; ``function`` makes one that calls back."""
+
+    def value(tree: Any) -> Any:
+        if not isinstance(tree, dict):
+            return tree
+        ((kind, content),) = tree.items()
+        if kind == "array":
+            return np.load(io.BytesIO(parts[1 + content]), allow_pickle=False)
+        if kind == "dict":
+            return {value(key): value(each) for key, each in content}
+        if kind == "function" and function is not None:
+            return function(content)
+        return {"list": list, "tuple": tuple, "set": set}[kind](value(each) for each in content)
+
+    return value(json.loads(parts[0]))
+
+
+class TooLarge(Exception):
+    """A frame has too many bytes."""
+
+
+def read_parts(stream: BinaryIO, at_most: int = 2**31) -> list[bytes]:
+    """The parts of the next frame.
+
+    Raises:
+        EOFError: the other side has gone.
+        TooLarge: when they have more bytes than ``at_most``.
+        ValueError: when this is no frame.
+    """
+
+    def exactly(count: int) -> bytes:
+        found = stream.read(count)
+        if found is None or len(found) < count:
+            raise EOFError
+        return found
+
+    (count,) = struct.unpack(">Q", exactly(8))
+    if not 0 < count < 1_000:
+        raise ValueError("no frame")
+    parts = []
+    for _ in range(count):
+        (size,) = struct.unpack(">Q", exactly(8))
+        at_most -= size
+        if at_most < 0:
+            raise TooLarge
+        parts.append(exactly(size))
+    return parts
+
+
+# ---------------------------------------------------------------- the guard
+
+
+class Guard:
+    """Ends the process, with a reason, when the student's code does what a solution has no need for.
+
+    Args:
+        scratch: the only folder to write to.
+        closed: folders that must not be read: the chapters, other students' files, hidden checks.
+        tell: sends the reason to the grader.
+    """
+
+    def __init__(self, scratch: str, closed: list[str], tell: Callable[[dict], None]) -> None:
+        self.scratch, self.closed, self.tell = os.path.realpath(scratch), [os.path.realpath(c) for c in closed], tell
+        self.stands = False
+        self.here = threading.local()  # its "judging" is True while this guard itself asks the system
+
+    def end(self, reason: str) -> None:
+        self.stands = False
+        self.tell({"forbidden": reason})
+        os._exit(3)
+
+    def inside(self, path: Any, folders: list[str]) -> bool:
+        real = os.path.realpath(os.fsdecode(path))
+        return any(real == folder or real.startswith(folder + os.sep) for folder in folders)
+
+    def __call__(self, event: str, arguments: tuple) -> None:
+        if not self.stands or getattr(self.here, "judging", False):
+            return
+        self.here.judging = True
+        try:
+            self.judge(event, arguments)
+        finally:
+            self.here.judging = False
+
+    def judge(self, event: str, arguments: tuple) -> None:
+        for beginning, reason in FORBIDDEN.items():
+            if event.startswith(beginning):
+                self.end(reason)
+        if event == "import" and str(arguments[0]).split(".")[0] in ("keras_llm", "chapters"):
+            self.end("imports the course's own code, which holds the answers")
+        if event == "open" and isinstance(arguments[0], str | bytes | os.PathLike):
+            path, mode, flags = arguments
+            if self.inside(path, self.closed):
+                self.end("reads the solutions, or files of others")
+            writing = any(letter in (mode or "") for letter in "wax+") or (flags or 0) & (os.O_WRONLY | os.O_RDWR)
+            # A folder that is open can be written to by paths that this guard does not see.
+            if (writing or Path(os.fsdecode(path)).is_dir()) and not self.inside(path, [self.scratch, os.devnull]):
+                self.end("writes outside its folder")
+        for path in arguments[: WRITES.get(event, 0)]:
+            if not isinstance(path, str | bytes | os.PathLike) or not self.inside(path, [self.scratch]):
+                self.end("writes outside its folder")
+
+
+def fingerprint() -> dict[str, int]:
+    """Which objects stand behind the public names of the libraries, and behind the names of this module."""
+    modules = [builtins, math, np, np.linalg, np.random, sys.modules[__name__]]
+    modules += [sys.modules[name] for name in ("keras", "keras.ops", "tensorflow") if name in sys.modules]
+    names = ((module, name) for module in modules for name in list(vars(module)) if not name.startswith("__"))
+    return {f"{module.__name__}.{name}": id(vars(module).get(name)) for module, name in names}
+
+
+def changed(before: dict[str, int]) -> str | None:
+    """A name that stands for something else than before."""
+    now = fingerprint()
+    # A library may fill in a name when it is first asked for; only what was there counts.
+    found = (name for name, number in before.items() if (name in now and now[name] != number) or name not in now)
+    return next(found, None)
+
+
+# ---------------------------------------------------------------- the process
+
+
+def limit(memory: int, file_size: int, seconds: int) -> None:
+    """Limit this process: bytes of memory beyond what it has now, bytes of a file, seconds of processor time."""
+    if resource is None:
+        return
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + memory,) * 2)
+    except (OSError, ValueError):  # no /proc, as on macOS: the grader looks at the memory from outside
+        pass
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+
+
+def leave_network() -> bool:
+    """Move into a network of one's own, with nothing in it, where Linux lets us."""
+    new_user, new_network = 0x10000000, 0x40000000
+    unshare = getattr(ctypes.CDLL(None), "unshare", None) if sys.platform == "linux" else None
+    return unshare is not None and (unshare(new_network) == 0 or unshare(new_user | new_network) == 0)
+
+
+def fault(error: BaseException, file: str) -> dict[str, Any]:
+    """What went wrong in the student's code, and in which line of the file."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    try:
+        text = str(error)
+    except Exception:  # a student's own exception may fail here too
+        text = ""
+    return {"error": type(error).__name__, "text": text[:500], "line": lines[-1] if lines else None}
+
+
+def main() -> None:
+    """Read the order, load the student's file, and answer until the grader closes the line."""
+    receive, send = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+
+    def tell(value: Any) -> None:
+        send.write(pack(value))
+        send.flush()
+
+    order = unpack(read_parts(receive))
+    printed = os.open(order["printed"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(printed, 1)
+    os.dup2(printed, 2)
+    os.chdir(order["scratch"])
+
+    file, source = order["file"], order["source"]
+    tree = ast.parse(source, file)
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    for name in HEAVY:
+        if any(each.split(".")[0] in HEAVY for each in names):
+            __import__(name)
+    if hasattr(signal, "SIGXFSZ"):
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python would turn it into an error that can be caught
+    isolated = leave_network()
+    limit(order["memory"], order["file_size"], order["processor_seconds"])
+    before = fingerprint()
+    guard = Guard(order["scratch"], order["closed"], tell)
+    sys.addaudithook(guard)
+    guard.stands = True
+
+    def call_back(number: int) -> Callable:
+        def function(*arguments: Any) -> Any:
+            tell({"function": number, "arguments": list(arguments)})
+            return unpack(read_parts(receive))
+
+        return function
+
+    def answer(work: Callable[[], Any]) -> None:
+        """Do it, and tell the result, or what went wrong."""
+        try:
+            result = {"value": work()}
+        except BaseException as error:  # SystemExit too
+            result = fault(error, file)
+        name = changed(before)
+        if name is not None:
+            guard.end(f"changes {name.removeprefix('__main__.')}")
+        try:
+            frame = pack(result)
+        except TypeError as error:
+            frame = pack({"error": "type", "text": str(error), "line": None})
+        send.write(frame)
+        send.flush()
+
+    module: dict[str, Any] = {"__name__": "exercises", "__file__": file}
+
+    def called(name: str, arguments: list, options: dict) -> Any:
+        if not callable(module.get(name)):
+            raise NameError(f"the file has no function {name}")
+        return module[name](*arguments, **options)
+
+    tell({"value": isolated})
+    answer(lambda: exec(compile(tree, file, "exec"), module))
+    while True:
+        try:
+            call = unpack(read_parts(receive), call_back)
+        except EOFError:
+            os._exit(0)
+        answer(lambda: called(**call))  # noqa: B023
+
+
+if __name__ == "__main__":
+    main()
