@@ -163,8 +163,12 @@ def kind_of(value: Any) -> str:
         return "nothing (None: is there a return?)"
     if isinstance(value, np.ndarray):
         return f"an array of {value.dtype} of the shape {value.shape}"
-    article = "an" if type(value).__name__[0] in "aeiou" else "a"
-    return f"{article} {type(value).__name__}"
+    return kind(type(value).__name__)
+
+
+def kind(name: str) -> str:
+    """A type's name with its article."""
+    return f"an {name}" if name[:1].lower() in "aeiou" else f"a {name}"
 
 
 def plain(value: Any) -> Any:

@@ -106,7 +106,7 @@ class Assignment:
             raise InputError(f"Chapter {chapter} has no graded exercises.")
         public = importlib.import_module(f"{book.chapter_package()}.{chapter}.checks")
         exercises = tuple(exercises_of(public))
-        closed = [folder.parent]
+        closed = [folder.parent, Path(__file__).parent.parent]  # the chapters, and the library, hold the answers
         if hidden is not None:
             files.append(hidden / f"{chapter.split('_')[0]}.py")
             exercises = with_hidden(exercises, files[1])
@@ -153,14 +153,18 @@ def grade(assignment: Assignment, file: Path, closed: Sequence[Path] = ()) -> Re
         raise InputError(f"There is no file {file}: name the file with your answers.")
     content = file.read_bytes()
     source, reason = read(content)
-    graded = []
-    for exercise in assignment.exercises:
-        if reason:
-            graded.append(Graded(exercise.name, 0.0, exercise.points, reason=reason))
-        else:
-            graded.append(grade_exercise(exercise, file.name, source, [*assignment.closed, *closed]))
+    all_closed = [*assignment.closed, *closed]
+    if reason:
+        graded = refused(assignment, reason)
+    else:
+        graded = [grade_exercise(each, file.name, source, all_closed) for each in assignment.exercises]
     digest = hashlib.sha256(content).hexdigest()
     return Report(assignment.chapter, file.name, digest, assignment.fingerprint, graded)
+
+
+def refused(assignment: Assignment, reason: str) -> list[Graded]:
+    """No points for any exercise, for one reason."""
+    return [Graded(each.name, 0.0, each.points, reason=reason) for each in assignment.exercises]
 
 
 def read(content: bytes) -> tuple[str, str]:

@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 import uuid
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,9 +24,10 @@ from typing import Any
 import psutil
 
 from keras_llm.grading import worker
-from keras_llm.grading.checks import Wrong
+from keras_llm.grading.checks import Wrong, kind
 
 MARK = "KERAS_LLM_GRADED"  # in the environment of a student's process and of all that it starts
+ALIVE: weakref.WeakSet["Sandbox"] = weakref.WeakSet()
 EVERY = 0.02  # seconds between two looks at a process
 
 
@@ -52,7 +54,7 @@ class Refused(Exception):
     """The exercise ends without points: the sentence says what the file did."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Sandbox:
     """A student's file in a process of its own.
 
@@ -84,6 +86,7 @@ class Sandbox:
         environment = {name: os.environ[name] for name in kept if name in os.environ}
         environment |= {MARK: self.mark, "HOME": str(scratch), "TMPDIR": str(scratch), "KERAS_HOME": str(scratch)}
         environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+        ALIVE.add(self)
         self.process = subprocess.Popen(
             [sys.executable, "-I", "-B", worker.__file__],
             stdin=subprocess.PIPE,
@@ -193,10 +196,8 @@ class Sandbox:
             raise Refused(f"It needs more than {self.limits.memory_mb} MB of memory in {place}.")
         if error == "NotImplementedError":
             raise Refused(f"Not answered yet. {text}")
-        if error == "type":
-            return (
-                f"It returns {text}; numbers, texts, arrays, and lists, tuples, sets and dicts of them can be checked."
-            )
+        if error == "NoAnswer":
+            return f"It returns {kind(text)}; numbers, texts, arrays, and lists and dicts of them can be checked."
         return f"{error} in {place}: {text}" if text else f"{error} in {place}"
 
     def _ended(self) -> str:
@@ -207,7 +208,9 @@ class Sandbox:
             return "It closed the grader's line."
         if code < 0:
             name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
-            known = {"SIGXFSZ": f"It wrote more than {self.limits.file_mb} MB.", "SIGXCPU": self._late()}
+            if self._prints_too_much():
+                return f"It prints more than {self.limits.printed_mb} MB."
+            known = {"SIGXFSZ": f"It writes more than {self.limits.file_mb} MB.", "SIGXCPU": self._late()}
             return known.get(name, f"Its process was ended by {name}.")
         return f"It ended the process itself (exit code {code}) instead of returning an answer."
 
@@ -230,13 +233,16 @@ class Sandbox:
     def _too_much(self, process: psutil.Process) -> str | None:
         if time.monotonic() > self.deadline:
             return self._late()
-        if self.printed.exists() and self.printed.stat().st_size > self.limits.printed_mb * 2**20:
+        if self._prints_too_much():
             return f"It prints more than {self.limits.printed_mb} MB."
         if self.at_first is not None and process.memory_info().rss - self.at_first > self.limits.memory_mb * 2**20:
             return f"It needs more than {self.limits.memory_mb} MB of memory."
         if process.children():
             return "It starts another process, which a solution has no need for."
         return None
+
+    def _prints_too_much(self) -> bool:
+        return self.printed.exists() and self.printed.stat().st_size > self.limits.printed_mb * 2**20
 
     def _kill(self) -> None:
         """End the process and all that it started, however they were started."""
@@ -255,6 +261,12 @@ class Sandbox:
             return process.pid == self.process.pid or process.environ().get(MARK) == self.mark
         except psutil.Error:
             return False
+
+
+def stop_all() -> None:
+    """Kill the processes of all sandboxes that are open."""
+    for sandbox in list(ALIVE):
+        sandbox.deadline = 0.0
 
 
 def adopt_orphans() -> None:

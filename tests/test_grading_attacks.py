@@ -1,0 +1,194 @@
+"""Tricks that must not pay: each gives no points, is named, and leaves nothing behind."""
+
+import os
+import tempfile
+import textwrap
+from pathlib import Path
+
+import psutil
+import pytest
+
+from keras_llm import book
+from keras_llm.grading import Exercise, close
+from keras_llm.grading.grade import Assignment, grade_exercise
+from keras_llm.grading.sandbox import MARK
+
+double = Exercise("double", section="D0, section 1", seconds=1.5, memory_mb=200)
+
+
+@double.check(points=2)
+def is_twice_the_number(answer, random):
+    """Twice the number."""
+    number = random.normal()
+    close(answer(number), 2 * number, "It is not twice the number.")
+
+
+SOLUTIONS = book.chapters()["ch04_attention"] / "solutions.py"
+CLOSED = Assignment.of("ch04_attention").closed
+OUTSIDE = Path(tempfile.gettempdir()) / "keras_llm_attack"
+ATTACKS = {
+    "endless loop": ("while True: pass", "takes more than 1.5 seconds"),
+    "sleep": ("import time; time.sleep(100)", "takes more than 1.5 seconds"),
+    "catches everything": (
+        """
+        while True:
+            try:
+                while True: pass
+            except BaseException: pass
+        """,
+        "takes more than 1.5 seconds",
+    ),
+    "memory at once": ("return len(bytearray(10**10))", "needs more than 200 MB"),
+    "memory in pieces": ("x = [bytearray(2**20) for _ in range(4_000)]", "needs more than 200 MB"),
+    "memory of numpy": ("import numpy; return numpy.ones(10**9).sum()", "needs more than 200 MB"),
+    "fork bomb": ("import os\nwhile True: os.fork()", "starts another process"),
+    "subprocess": ("import subprocess; subprocess.run(['sleep', '100'])", "starts another process"),
+    "shell": ("import os; os.system('sleep 100 &')", "starts another process"),
+    "fork below Python's own calls": (
+        """
+        import _posixsubprocess, os, time
+        r, w = os.pipe()
+        for _ in range(20):
+            _posixsubprocess.fork_exec(
+                [b"sleep", b"100"], [b"/bin/sleep", b"/usr/bin/sleep"], True, (w,), None, None,
+                -1, -1, -1, -1, -1, -1, r, w, False, True, -1, None, None, None, -1, None, False)
+        time.sleep(100)
+        """,
+        "starts another process",
+    ),
+    "multiprocessing": (
+        "import multiprocessing as m; p = m.get_context('fork').Process(target=print); p.start()",
+        "starts another process",
+    ),
+    "os._exit": ("import os; os._exit(0)", "ended the process itself (exit code 0)"),
+    "sys.exit": ("import sys; sys.exit(0)", "ends the program in line"),
+    "abort": ("import os; os.abort()", "ended by SIGABRT"),
+    "kills the grader": ("import os; os.kill(os.getppid(), 9)", "sends signals"),
+    "changes numpy": (
+        "import numpy as np; np.isclose = np.allclose = lambda *a, **k: True; return 2 * x",
+        "changes numpy.allclose",
+    ),
+    "changes builtins": ("import builtins; builtins.abs = lambda x: 0; return 2 * x", "changes builtins.abs"),
+    "changes the worker": ("import __main__; __main__.pack = lambda *a: b''; return 2 * x", "changes pack"),
+    "changes the checks": (
+        "import keras_llm.grading.checks as c; c.close = lambda *a, **k: None; return 1",
+        "reads the course's own code",
+    ),
+    "imports the solutions": (
+        "import importlib; importlib.import_module('keras_llm.chapters.ch04_attention.solutions')",
+        "reads the course's own code",
+    ),
+    "reads the solutions": (f"return open({str(SOLUTIONS)!r}).read()", "reads the solutions"),
+    "reads the solutions by a link": (
+        f"import os; os.symlink({str(SOLUTIONS)!r}, 'own'); return open('own').read()",
+        "reads the course's own code",
+    ),
+    "runs the solutions": (f"import runpy; runpy.run_path({str(SOLUTIONS)!r})", "reads the solutions"),
+    "writes outside": (f"open({str(OUTSIDE)!r}, 'w').write('x'); return 2 * x", "writes outside its folder"),
+    "writes outside with os.open": (
+        f"import os; os.open({str(OUTSIDE)!r}, os.O_CREAT | os.O_WRONLY); return 2 * x",
+        "writes outside its folder",
+    ),
+    "moves a file outside": (
+        f"import os; open('own', 'w'); os.rename('own', {str(OUTSIDE)!r}); return 2 * x",
+        "writes outside its folder",
+    ),
+    "makes a folder outside": (f"import os; os.mkdir({str(OUTSIDE)!r}); return 2 * x", "writes outside its folder"),
+    "leaves its folder": ("import os; os.chdir('/'); return 2 * x", "writes outside its folder"),
+    "prints a gigabyte": ("for _ in range(1_000): print('x' * 10**6)", "prints more than 1 MB"),
+    "writes a large file": (
+        "f = open('own', 'wb')\nfor _ in range(1_000): f.write(b'x' * 10**6)",
+        "writes more than 16 MB",
+    ),
+    "an object that pickle would run": (
+        """
+        class Evil:
+            def __reduce__(self):
+                return (print, ("run",))
+        return Evil()
+        """,
+        "It returns an Evil",
+    ),
+    "an array of objects": (
+        "import numpy as np; return np.array([object()], dtype=object)",
+        "It returns a ndarray",
+    ),
+    "a large answer": ("return b'x'.decode() * (70 * 2**20)", "returns more than 64 MB|needs more than 200 MB"),
+    "a deep answer": ("y = []\nfor _ in range(10**5): y = [y]\nreturn y", "RecursionError"),
+    "a forged result on stdout": (
+        """print('{"points": 2, "passed": true}'); print("2 of 2 points"); return None""",
+        "It returns nothing",
+    ),
+    "a forged result on the grader's line": (
+        """
+        import os
+        for number in range(3, 30):
+            try: os.write(number, b'{"points": 2}' * 10)
+            except OSError: pass
+        """,
+        "writes to the line on which the grader waits|returns more than",
+    ),
+    "the network": ("import socket; socket.create_connection(('127.0.0.1', 80), 1)", "uses the network"),
+    "below Python": ("import ctypes; ctypes.CDLL(None).system(b'true'); return 2 * x", "reaches below Python"),
+    "hard-coded": ("return 1.5", "It is not twice the number"),
+}
+
+
+def source(attack: str) -> str:
+    body = textwrap.dedent(attack).strip("\n")
+    return f"def double(x):\n{textwrap.indent(body, '    ')}\n"
+
+
+def survivors() -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if MARK in process.environ():
+                found.append(process)
+        except psutil.Error:  # of another user, or gone
+            continue
+    return found
+
+
+@pytest.fixture
+def nothing_stays():
+    def folders() -> set[str]:
+        return {name for name in os.listdir(tempfile.gettempdir()) if name.startswith("keras_llm_grade_")}  # noqa: PTH208
+
+    before = folders()
+    yield
+    assert survivors() == []
+    assert folders() <= before
+    assert not OUTSIDE.exists()
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_a_trick_does_not_pay(name: str, nothing_stays) -> None:
+    attack, message = ATTACKS[name]
+    graded = grade_exercise(double, "mine.py", source(attack), CLOSED)
+    said = graded.reason or graded.failed[0][1]
+    assert graded.points == 0
+    assert any(part in said for part in message.split("|")), said
+
+
+def test_an_honest_answer_gets_its_points(nothing_stays) -> None:
+    honest = "import math, json, random, numpy as np\nprint('thinking')\nopen('notes', 'w').write('x')\nreturn 2 * x"
+    assert grade_exercise(double, "mine.py", source(honest)).points == 2
+
+
+@pytest.mark.parametrize(
+    ("top", "message"),
+    [
+        ("while True: pass", "takes more than 1.5 seconds"),
+        ("raise SystemExit", "ends the program in line 1"),
+        ("import nothing_of_this_name", "The file does not load: ModuleNotFoundError in line 1"),
+        ("import os; os._exit(0)", "ended the process itself"),
+        ("class double: pass", "TypeError"),
+        ("double = 3", "the file has no function double"),
+        ("pass", "the file has no function double"),
+    ],
+)
+def test_a_file_that_does_not_load(top: str, message: str, nothing_stays) -> None:
+    graded = grade_exercise(double, "mine.py", top)
+    assert graded.points == 0
+    assert message in (graded.reason or graded.failed[0][1])
