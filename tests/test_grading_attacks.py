@@ -11,7 +11,6 @@ import pytest
 from keras_llm import book
 from keras_llm.grading import Exercise, close
 from keras_llm.grading.grade import Assignment, grade_exercise
-from keras_llm.grading.sandbox import MARK
 
 double = Exercise("double", section="D0, section 1", seconds=1.5, memory_mb=200)
 
@@ -78,12 +77,12 @@ ATTACKS = {
         "import importlib; importlib.import_module('keras_llm.chapters.ch04_attention.solutions')",
         "reads the course's own code",
     ),
-    "reads the solutions": (f"return open({str(SOLUTIONS)!r}).read()", "reads the solutions"),
+    "reads the solutions": (f"return open({str(SOLUTIONS)!r}).read()", "reads the course's own code"),
     "reads the solutions by a link": (
         f"import os; os.symlink({str(SOLUTIONS)!r}, 'own'); return open('own').read()",
         "reads the course's own code",
     ),
-    "runs the solutions": (f"import runpy; runpy.run_path({str(SOLUTIONS)!r})", "reads the solutions"),
+    "runs the solutions": (f"import runpy; runpy.run_path({str(SOLUTIONS)!r})", "reads the course's own code"),
     "writes outside": (f"open({str(OUTSIDE)!r}, 'w').write('x'); return 2 * x", "writes outside its folder"),
     "writes outside with os.open": (
         f"import os; os.open({str(OUTSIDE)!r}, os.O_CREAT | os.O_WRONLY); return 2 * x",
@@ -140,14 +139,8 @@ def source(attack: str) -> str:
 
 
 def survivors() -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if MARK in process.environ():
-                found.append(process)
-        except psutil.Error:  # of another user, or gone
-            continue
-    return found
+    """What is left of a student's processes; orphans are adopted by this one."""
+    return psutil.Process().children(recursive=True)
 
 
 @pytest.fixture

@@ -1,0 +1,192 @@
+"""A class of sixty: solutions, stubs, mistakes, tricks and broken files, graded in one run."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from keras_llm import book
+from keras_llm.cli import main
+from keras_llm.grading.classroom import grade_class
+from keras_llm.grading.grade import Assignment
+from tests.mutants.ch04_attention import MUTANTS
+from tests.test_grading_attacks import survivors
+
+CHAPTER = "ch04_attention"
+FOLDER = book.chapters()[CHAPTER]
+SOLUTION = (FOLDER / "solutions.py").read_text(encoding="utf-8")
+STUB = (FOLDER / "exercises.py").read_text(encoding="utf-8")
+POINTS = 17
+
+
+def with_answer(name: str, body: str) -> str:
+    """The solutions, with another body for one function."""
+    start = SOLUTION.index("# BEGIN SOLUTION", SOLUTION.index(f"def {name}("))
+    return SOLUTION[:start] + body + "\n    " + SOLUTION[start:]
+
+
+KINDS = {
+    # name: content, points
+    "solution": (SOLUTION.encode(), POINTS),
+    "solution_with_mark": (b"\xef\xbb\xbf" + SOLUTION.encode(), POINTS),
+    "stub": (STUB.encode(), 0),
+    "mask": (with_answer("causal_mask", "return np.tri(length, k=-1) > 0").encode(), POINTS - 2),
+    "unscaled": (SOLUTION.replace(" / math.sqrt(queries.shape[-1])", "").encode(), POINTS - 5),
+    "loop": (with_answer("causal_mask", "while True: pass").encode(), POINTS - 2),
+    "exit": (with_answer("split_heads", "import os; os._exit(0)").encode(), POINTS - 2),
+    "fork": (with_answer("split_heads", "import os; os.fork()").encode(), POINTS - 2),
+    "patch": (with_answer("split_heads", "np.isclose = np.allclose").encode(), POINTS - 2),
+    "exit_at_once": (b"import sys\nsys.exit(0)\n", 0),
+    "syntax": (b"def causal_mask(:\n", 0),
+    "empty": (b"", 0),
+    "latin": ("# \xe4\n".encode("latin-1") + SOLUTION.encode(), 0),
+    "utf16": (SOLUTION.encode("utf-16"), 0),
+    "binary": (bytes(range(256)), 0),
+}
+
+
+@pytest.fixture(scope="module")
+def handed_in(tmp_path_factory) -> tuple[Path, dict[str, float]]:
+    """Sixty files, and the points that each should get."""
+    folder, expected = tmp_path_factory.mktemp("handed_in"), {}
+    kinds = list(KINDS)
+    for number in range(60):
+        kind = kinds[number % len(kinds)]
+        name = f"s{number:02}_{kind}"
+        expected[name] = KINDS[kind][1]
+        target = folder / f"{name}.py" if number % 2 else folder / name / "answers.py"
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(KINDS[kind][0])
+    (folder / "s60_two").mkdir()
+    for name in ("a.py", "b.py"):
+        (folder / "s60_two" / name).write_text(SOLUTION, encoding="utf-8")
+    (folder / "s61_link.py").symlink_to(FOLDER / "solutions.py")
+    (folder / "readme.txt").write_text("not a submission", encoding="utf-8")
+    return folder, {**expected, "s60_two": 0, "s61_link": 0}
+
+
+def test_sixty_files_get_what_they_deserve(handed_in, tmp_path, capsys) -> None:
+    folder, expected = handed_in
+    table = tmp_path / "class.csv"
+    main(["grade", "ch04", "--submissions", str(folder), "--report", str(table)])
+    assert "[62/62]" in capsys.readouterr().out
+    rows = list(csv.DictReader(table.open(encoding="utf-8")))
+    assert {row["student"]: float(row["points"]) for row in rows} == expected
+    assert {row["max_points"] for row in rows} == {str(POINTS)}
+    assert survivors() == []
+    overview = (tmp_path / "class.html").read_text(encoding="utf-8")
+    assert "62 students" in overview and "The division by √D is missing." in overview
+    details = json.loads((tmp_path / "class_students" / "s04_unscaled.json").read_text(encoding="utf-8"))
+    assert details["points"] == POINTS - 5 and details["exercises"][1]["failed"][0][1].startswith("The division")
+
+    # Again: nothing is graded anew but what has changed, and the points are the same.
+    again = folder / "s01_solution_with_mark.py"
+    again.write_text(STUB, encoding="utf-8")
+    first = table.read_text(encoding="utf-8")
+    main(["grade", "ch04", "--submissions", str(folder), "--report", str(table)])
+    printed = capsys.readouterr().out
+    assert printed.count("as before") == 59  # 62 but for the changed one and the two without a file of their own
+    changed = first.replace(*(f"s01_solution_with_mark,s01_solution_with_mark.py,{p}" for p in ("17.0", "0.0")))
+    assert [row[:3] for row in csv.reader(changed.splitlines())] == [
+        row[:3] for row in csv.reader(table.read_text(encoding="utf-8").splitlines())
+    ]
+
+
+def test_the_same_file_gets_the_same_points(tmp_path, capsys) -> None:
+    reports = []
+    file = tmp_path / "mine.py"
+    file.write_text(KINDS["unscaled"][0].decode(), encoding="utf-8")
+    for name in ("a.json", "b.json"):
+        main(["grade", "ch04", "--file", str(file), "--json", str(tmp_path / name)])
+        reports.append((tmp_path / name).read_text(encoding="utf-8"))
+    assert reports[0] == reports[1]
+    assert json.loads(reports[0])["points"] == POINTS - 5
+    out = capsys.readouterr().out
+    assert "✗ Without a mask" in out and "12 of 17 points by the public checks" in out
+
+
+def test_hidden_checks_count_and_tell_nothing(tmp_path, capsys) -> None:
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / "ch04.py").write_text(
+        "from keras_llm.grading import Exercise, holds\n"
+        "causal_mask = Exercise('causal_mask', section='D3, section 4')\n"
+        "@causal_mask.check(points=3)\n"
+        "def secret(answer, random):\n"
+        "    '''A secret.'''\n"
+        "    holds(answer(9).sum() == 45, 'secret words')\n",
+        encoding="utf-8",
+    )
+    file = tmp_path / "mine.py"
+    file.write_text(SOLUTION, encoding="utf-8")
+    main(["grade", "ch04", "--file", str(file), "--hidden", str(hidden)])
+    assert "20 of 20 points, hidden checks included" in capsys.readouterr().out
+    cheat = "return np.tri(length) > 0 if length < 7 else np.zeros((length, length), bool)"
+    file.write_text(with_answer("causal_mask", cheat), encoding="utf-8")
+    main(["grade", "ch04", "--file", str(file), "--hidden", str(hidden)])
+    out = capsys.readouterr().out
+    assert "0 of 1 hidden checks passed" in out and "17 of 20" in out and "secret" not in out.lower()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["grade", "ch04", "--file", "nothing.py"], "There is no file nothing.py"),
+        (["grade", "ch04", "--submissions", "nowhere"], "There is no folder nowhere"),
+        (["grade", "ch04", "--report", "class.csv"], "--report goes with --submissions"),
+        (["grade", "ch04", "--file", "a.py", "--submissions", "."], "--file and --json go with a single file"),
+        (["grade", "ch04", "--file", "x.py", "--hidden", "nowhere"], "There are no hidden checks at nowhere"),
+        (["exercise", "ch99"], "There is no chapter 'ch99'"),
+    ],
+)
+def test_bad_input_is_one_sentence(arguments, message, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_student_takes_the_exercises_and_hands_in(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    main(["exercise", "ch04"])
+    assert "keras-llm grade ch04 --file my_work/ch04_attention.py" in capsys.readouterr().out
+    file = tmp_path / "my_work" / "ch04_attention.py"
+    assert file.read_text(encoding="utf-8") == STUB
+    main(["grade", "ch04"])
+    assert "0 of 17 points" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["exercise", "ch04"])
+    assert "is there already" in capsys.readouterr().err
+
+
+def test_an_interrupted_class_goes_on(tmp_path, monkeypatch) -> None:
+    folder = tmp_path / "handed_in"
+    folder.mkdir()
+    for name in ("a", "b", "c"):
+        shutil.copyfile(FOLDER / "exercises.py", folder / f"{name}.py")
+    assignment, report = Assignment.of(CHAPTER), tmp_path / "class.csv"
+    from keras_llm.grading import classroom
+
+    real, graded = classroom.grade, []
+
+    def interrupted(assignment, file, closed):
+        if len(graded) == 1:
+            raise KeyboardInterrupt
+        graded.append(file.stem)
+        return real(assignment, file, closed)
+
+    monkeypatch.setattr(classroom, "grade", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        grade_class(assignment, folder, report, jobs=1)
+    assert not report.exists() and survivors() == []
+    monkeypatch.setattr(classroom, "grade", lambda *given: graded.append(given[1].stem) or real(*given))
+    grade_class(assignment, folder, report, jobs=1)
+    assert sorted(graded) == ["a", "b", "c"] and report.exists()
+
+
+def test_mutants_of_the_class_are_planted_ones() -> None:
+    assert any("division by √D" in message for _, _, message in MUTANTS["attention"])
