@@ -23,12 +23,20 @@ app = typer.Typer()
 def exercise(
     chapter: Annotated[str, typer.Argument(help="Name of a chapter, or its beginning, as ch04.")],
     to: Annotated[Path, typer.Option(help="Folder of your own; made if it is not there.")] = Path("my_work"),
+    nbgrader: Annotated[
+        bool, typer.Option("--nbgrader", help="For teachers: an assignment with solutions and checks, as a notebook.")
+    ] = False,
 ) -> None:
     """Put a chapter's exercises into a folder of your own."""
     name = nearest(chapter, list(book.chapters()), "chapter", "keras-llm list")
     source = book.chapters()[name] / "exercises.py"
     if not source.exists():
         raise InputError(f"Chapter {name} has no graded exercises.")
+    if nbgrader:
+        from keras_llm.grading.notebook import write_assignment
+
+        print(f"{write_assignment(name, to)}: now, in {to}, nbgrader generate_assignment {name}")
+        return
     file = to / f"{name}.py"
     if file.exists():
         raise InputError(f"{file} is there already: rename it, or name another folder with --to.")

@@ -1,6 +1,5 @@
 """Tricks that must not pay: each gives no points, is named, and leaves nothing behind."""
 
-import os
 import tempfile
 import textwrap
 from pathlib import Path
@@ -54,6 +53,18 @@ ATTACKS = {
         time.sleep(100)
         """,
         "starts another process",
+    ),
+    "a process that leaves its family": (
+        """
+        import _posixsubprocess, os
+        r, w = os.pipe()
+        for _ in range(5):
+            _posixsubprocess.fork_exec(
+                [b"sleep", b"100"], [b"/bin/sleep", b"/usr/bin/sleep"], True, (w,), None, [],
+                -1, -1, -1, -1, -1, -1, r, w, False, True, -1, None, None, None, -1, None, False)
+        os._exit(0)
+        """,
+        "ended the process itself|starts another process",
     ),
     "multiprocessing": (
         "import multiprocessing as m; p = m.get_context('fork').Process(target=print); p.start()",
@@ -144,14 +155,11 @@ def survivors() -> list[psutil.Process]:
 
 
 @pytest.fixture
-def nothing_stays():
-    def folders() -> set[str]:
-        return {name for name in os.listdir(tempfile.gettempdir()) if name.startswith("keras_llm_grade_")}  # noqa: PTH208
-
-    before = folders()
+def nothing_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     yield
     assert survivors() == []
-    assert folders() <= before
+    assert list(tmp_path.iterdir()) == []
     assert not OUTSIDE.exists()
 
 

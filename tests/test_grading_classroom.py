@@ -2,9 +2,12 @@
 
 import csv
 import json
+import re
+import shlex
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from keras_llm import book
@@ -190,3 +193,42 @@ def test_an_interrupted_class_goes_on(tmp_path, monkeypatch) -> None:
 
 def test_mutants_of_the_class_are_planted_ones() -> None:
     assert any("division by √D" in message for _, _, message in MUTANTS["attention"])
+
+
+def test_the_assignment_for_nbgrader_runs(tmp_path) -> None:
+    nbformat = pytest.importorskip("nbformat")
+    main(["exercise", "ch04", "--to", str(tmp_path), "--nbgrader"])
+    notebook = nbformat.read(tmp_path / "source" / CHAPTER / f"{CHAPTER}.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    marks = [cell.metadata.get("nbgrader", {}) for cell in cells]
+    assert sum(mark.get("points", 0) for mark in marks) == POINTS
+    assert sum(mark.get("solution", False) for mark in marks) == len(MUTANTS)
+    space: dict = {}
+    for cell in cells:
+        exec(cell.source, space)  # solutions pass
+    space["causal_mask"].__code__ = (lambda length: np.tri(length, k=-1) > 0).__code__
+    failing = [cell for cell in cells if cell.source.endswith(f"check({CHAPTER!r}, causal_mask, 1)")]
+    with pytest.raises(AssertionError, match="No position sees itself"):
+        exec(failing[0].source, space)
+
+
+@pytest.mark.parametrize("guide", ["student.md", "teacher.md"])
+def test_the_guides_name_commands_that_exist(guide, cli) -> None:
+    text = (FOLDER.parent / guide).read_text(encoding="utf-8")
+    commands = {" ".join(found.split()) for found in re.findall(r"`(keras-llm [^`]*)`", text)}
+    assert commands
+    for command in commands:
+        answer = cli(*shlex.split(command)[1:], "--help")
+        assert answer.code == 0, answer.err
+        options = set(re.findall(r"--[a-z-]+", command))
+        assert options <= set(re.findall(r"--[a-z-]+", answer.out)), command
+
+
+def test_the_hidden_checks_of_the_guide_work(tmp_path, capsys) -> None:
+    text = (FOLDER.parent / "teacher.md").read_text(encoding="utf-8")
+    code = re.search(r"```python\n(.*?)```", text, re.DOTALL).group(1)
+    (tmp_path / "ch04.py").write_text(code, encoding="utf-8")
+    (tmp_path / "mine.py").write_text(SOLUTION, encoding="utf-8")
+    main(["grade", "ch04", "--file", str(tmp_path / "mine.py"), "--hidden", str(tmp_path)])
+    assert "18 of 18 points, hidden checks included" in capsys.readouterr().out

@@ -77,6 +77,13 @@ def test_each_command_works(request, monkeypatch, command) -> None:
         answer = request.getfixturevalue("mine")(*words[1:])
         assert answer.code == 0, answer.err
         assert words[-1] in answer.out
+    elif words[:3] in (["keras-llm", "exercise", "ch04"], ["keras-llm", "grade", "ch04"]):
+        call = request.getfixturevalue("cli")
+        for folder in ("my_work", "handed_in") if words[1] == "grade" else ():
+            call("exercise", "ch04", "--to", folder)
+        answer = call(*words[1:])
+        assert answer.code == 0, answer.err
+        assert "ch04_attention" in answer.out if "--file" not in words else "0 of 17 points" in answer.out
     elif words[0] == "keras-llm" and words[1] in ("list", "data", "models", "doctor"):
         call = request.getfixturevalue("cli")
         go_online(monkeypatch)
@@ -123,7 +130,7 @@ def test_the_python_examples_run(code, finished_run, capsys, monkeypatch, tmp_pa
 
 
 def test_the_options_of_the_text_exist(cli) -> None:
-    commands = ("run", "predict", "generate")
+    commands = ("run", "predict", "generate", "exercise", "grade")
     known = {option for command in commands for option in OPTION.findall(cli(command, "--help").out)}
     prose = re.sub(r"`(pip|python|pytest)[^`]*`|<!--.*?-->", "", TEXT)
     assert set(OPTION.findall(prose)) <= known

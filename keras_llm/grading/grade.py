@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_llm import book
 from keras_llm.errors import InputError
-from keras_llm.grading.checks import Exercise, Wrong, exercises_of
+from keras_llm.grading.checks import Exercise, Scored, Wrong, exercises_of
 from keras_llm.grading.sandbox import Limits, Refused, Sandbox
 
 LARGEST = 2**20  # bytes of a file of answers
@@ -199,6 +199,11 @@ def grade_exercise(exercise: Exercise, file: str, source: str, closed: Sequence[
     return Graded(exercise.name, 0.0, exercise.points, reason=reason)
 
 
+def seed_of(exercise: Exercise, check: Scored) -> int:
+    """Of a check's draws: the same in each grading, another in each check."""
+    return zlib.crc32(f"{exercise.name}: {check.title}".encode())
+
+
 def run_checks(exercise: Exercise, answer: Callable) -> Graded:
     """Run the checks of an exercise on a function, with the same draws each time.
 
@@ -207,9 +212,8 @@ def run_checks(exercise: Exercise, answer: Callable) -> Graded:
     """
     result = Graded(exercise.name, 0.0, exercise.points)
     for check in exercise.checks:
-        seed = zlib.crc32(f"{exercise.name}: {check.title}".encode())
         try:
-            check.look(answer, np.random.default_rng(seed))
+            check.look(answer, np.random.default_rng(seed_of(exercise, check)))
         except Wrong as wrong:
             if check.public:
                 result.failed.append((check.title, str(wrong)))
