@@ -193,3 +193,19 @@ def test_a_file_that_does_not_load(top: str, message: str, nothing_stays) -> Non
     graded = grade_exercise(double, "mine.py", top)
     assert graded.points == 0
     assert message in (graded.reason or graded.failed[0][1])
+
+
+def test_a_function_of_the_check_is_called_back() -> None:
+    apply = Exercise("apply", section="D0, section 1")
+
+    @apply.check(points=1)
+    def calls(answer, random):
+        """Calls f."""
+        close(answer(lambda x, add=0: 2 * x + add, 3), 7, "Return f(x, add=1).")
+
+    right = "def apply(f, x): return f(x, add=1)"
+    assert grade_exercise(apply, "mine.py", right).points == 1
+    for wrong in ('f("three", add=1)', "f()", "f(x, nothing=1)"):
+        graded = grade_exercise(apply, "mine.py", f"def apply(f, x): return {wrong}")
+        assert graded.points == 0
+        assert "in line 1" in graded.failed[0][1] or "in its code" in graded.failed[0][1], graded.failed

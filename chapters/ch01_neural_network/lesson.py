@@ -621,6 +621,9 @@ run.finish()
 # %% [markdown]
 # ## Exercises
 #
+# `keras-llm exercise ch01` writes exercises into a file of your own, and `keras-llm grade ch01` says what is right
+# and why the rest is not. These here ask for an experiment, and no program grades them:
+#
 # 1. **Break it.** Leave out `* before * (1 - before)` in `backward`. Which of the two checks notices, and for which of
 #    the four networks does it make no difference? Why?
 # 2. **Another function.** Give the hidden layers relu, max(0, z), in `forward`, `backward` and `tape_gradient`. For

@@ -642,6 +642,9 @@ run.finish()
 # %% [markdown]
 # ## Exercises
 #
+# `keras-llm exercise ch02` writes exercises into a file of your own, and `keras-llm grade ch02` says what is right
+# and why the rest is not. These here ask for an experiment, and no program grades them:
+#
 # 1. **By hand.** Text: `low low low lower lowest`. Which four pairs does BPE merge, and why not a fifth? Check with
 #    `BytePairEncoding.train([...], 261)`.
 # 2. **Which vocabulary?** Train BPE with 500, 2,000, 8,000 and 32,000 ids. Plot characters a token against the

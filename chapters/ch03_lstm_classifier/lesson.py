@@ -392,6 +392,9 @@ run.finish()
 # %% [markdown]
 # ## Exercises
 #
+# `keras-llm exercise ch03` writes exercises into a file of your own, and `keras-llm grade ch03` says what is right
+# and why the rest is not. These here ask for an experiment, and no program grades them:
+#
 # 1. **Read the curves.** In which epoch did the document's model have its lowest validation loss, and how much had it
 #    lost four epochs later, in loss and in accuracy? (`history.csv`, stage `document`)
 # 2. **One change at a time.** Section 6 changes five things at once. Take each away in turn: which one matters most,

@@ -619,6 +619,9 @@ run.finish()
 # %% [markdown]
 # ## Exercises
 #
+# `keras-llm exercise ch04` writes exercises into a file of your own, and `keras-llm grade ch04` says what is right
+# and why the rest is not. These here ask for an experiment, and no program grades them:
+#
 # 1. **With a pencil.** Change W_Q in section 1 so that "pizza" gives more than 0.9 of its weight to "love", and change
 #    nothing else.
 # 2. **No √d in training.** Take the divisor out of the cross-attention of `reader`: give it questions that are √d times

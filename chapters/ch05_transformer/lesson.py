@@ -517,6 +517,9 @@ run.finish()
 # %% [markdown]
 # ## Exercises
 #
+# `keras-llm exercise ch05` writes exercises into a file of your own, and `keras-llm grade ch05` says what is right
+# and why the rest is not. These here ask for an experiment, and no program grades them:
+#
 # 1. **The label shift.** Give the decoder the target *not* shifted (`target_ids` equal to the labels). What does the
 #    training loss do, and what does the model translate? Explain both.
 # 2. **Blind the encoder.** Replace `padding_mask(source_ids)` in `Transformer.encode` by ones. Does the loss show it?

@@ -572,6 +572,9 @@ run.finish()
 # %% [markdown]
 # ## Exercises
 #
+# `keras-llm exercise ch06` writes exercises into a file of your own, and `keras-llm grade ch06` says what is right
+# and why the rest is not. These here ask for an experiment, and no program grades them:
+#
 # 1. **Order.** Shuffle the words of a held-out sentence. How does the loss of D4's formula change, how that of the GPT?
 # 2. **Reach.** Train `AdditiveLanguageModel(V, reach=r)` for r = 1, 2, 4, 16. Which is best, and why not the longest?
 # 3. **Leak.** Give the GPT labels that are *not* shifted. What is its loss after 100 updates, and what does it write?

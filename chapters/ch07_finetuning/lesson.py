@@ -868,6 +868,9 @@ run.finish()
 # %% [markdown]
 # ## Exercises
 #
+# `keras-llm exercise ch07` writes exercises into a file of your own, and `keras-llm grade ch07` says what is right
+# and why the rest is not. These here ask for an experiment, and no program grades them:
+#
 # 1. **The rate.** Full fine-tuning on a thousand texts with 1e-5, 1e-4 and 1e-3: which one fails, and how do you see it
 #    on the validation part before you look at the test part?
 # 2. **Rank.** LoRA with rank 1, 4, 16, 64: how many numbers, how much accuracy?

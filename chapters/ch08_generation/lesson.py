@@ -456,6 +456,9 @@ run.finish()
 # %% [markdown]
 # ## Exercises
 #
+# `keras-llm exercise ch08` writes exercises into a file of your own, and `keras-llm grade ch08` says what is right
+# and why the rest is not. These here ask for an experiment, and no program grades them:
+#
 # 1. **Top-k by hand.** Write `keep_top_k` with NumPy, for logits with equal values at the border. What should it do?
 # 2. **Temperature.** At which temperature has a written text the perplexity of the real one? And its distinct-2?
 # 3. **The penalty.** Raise `repetition_penalty` to 2. What suffers first, and why does grammar need repetition?

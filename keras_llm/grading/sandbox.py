@@ -153,7 +153,11 @@ class Sandbox:
             result = self._receive()
             if "function" not in result:
                 return result["value"]
-            self._send(functions[result["function"]](*result["arguments"]))
+            try:
+                value = functions[result["function"]](*result["arguments"], **result["options"])
+                self._send({"value": value})
+            except Exception as error:  # called with what it cannot take: the student's code is told
+                self._send({"raises": f"the function that you were given: {error}"})
 
     def _send(self, value: Any) -> None:
         self._write(worker.pack(value))

@@ -281,9 +281,12 @@ def main() -> None:
     guard.stands = True
 
     def call_back(number: int) -> Callable:
-        def function(*arguments: Any) -> Any:
-            tell({"function": number, "arguments": list(arguments)})
-            return unpack(read_parts(receive))
+        def function(*arguments: Any, **options: Any) -> Any:
+            tell({"function": number, "arguments": list(arguments), "options": options})
+            result = unpack(read_parts(receive))
+            if "raises" in result:
+                raise ValueError(result["raises"])
+            return result["value"]
 
         return function
 
