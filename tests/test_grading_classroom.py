@@ -13,7 +13,7 @@ import pytest
 from keras_llm import book
 from keras_llm.cli import main
 from keras_llm.grading.classroom import grade_class
-from keras_llm.grading.grade import Assignment
+from keras_llm.grading.grade import Assignment, run_checks
 from tests.mutants.ch04_attention import MUTANTS
 from tests.test_grading_attacks import survivors
 
@@ -203,6 +203,9 @@ def test_the_assignment_for_nbgrader_runs(tmp_path) -> None:
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     marks = [cell.metadata.get("nbgrader", {}) for cell in cells]
     assert sum(mark.get("points", 0) for mark in marks) == POINTS
+    assert sum("### BEGIN SOLUTION" in cell.source and "### END SOLUTION" in cell.source for cell in cells) == len(
+        MUTANTS
+    )
     assert sum(mark.get("solution", False) for mark in marks) == len(MUTANTS)
     space: dict = {}
     for cell in cells:
@@ -232,3 +235,14 @@ def test_the_hidden_checks_of_the_guide_work(tmp_path, capsys) -> None:
     (tmp_path / "mine.py").write_text(SOLUTION, encoding="utf-8")
     main(["grade", "ch04", "--file", str(tmp_path / "mine.py"), "--hidden", str(tmp_path)])
     assert "18 of 18 points, hidden checks included" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("value", ["None", "'text'", "[]", "[[1], [1, 2]]", "{}", "float('nan')", "True", "(1, 2, 3)"])
+def test_an_answer_of_another_form_stops_nothing(value, tmp_path) -> None:
+    for chapter in book.chapters():
+        if not (book.chapters()[chapter] / "checks.py").exists():
+            continue
+        for exercise in Assignment.of(chapter).exercises:
+            graded = run_checks(exercise, lambda *_, **__: eval(value))
+            assert graded.points == 0, (chapter, graded)
+            assert all(sentence for _, sentence in graded.failed)

@@ -177,8 +177,8 @@ def initial_weights(inputs: int, units: int, kind: str, seed: int) -> np.ndarray
     """
     # Your answer in place of what follows.
     raise NotImplementedError(
-        "initial_weights() is yours to write: a generator from the seed, and its uniform or normal numbers of the "
-        "right size."
+        "initial_weights() is yours to write: a generator from the seed, and its uniform or normal numbers of the right"
+        " size."
     )
 
 
@@ -248,6 +248,6 @@ def learning_rates(hessian: np.ndarray, start: np.ndarray, steps: int) -> tuple[
 
     # Your answer in place of what follows.
     raise NotImplementedError(
-        "learning_rates() is yours to write: trials of descent at many rates, closing in on the lowest last loss and "
-        "on the edge."
+        "learning_rates() is yours to write: trials of descent at many rates, closing in on the lowest last loss and on"
+        " the edge."
     )

@@ -122,8 +122,8 @@ def encode_and_pad(texts: list[list[str]], vocabulary: list[str], length: int) -
     """
     # Your answer in place of what follows.
     raise NotImplementedError(
-        "encode_and_pad() is yours to write: look each token up, and write the first T ids of each text into a row of"
-        " zeros."
+        "encode_and_pad() is yours to write: look each token up, and write the first T ids of each text into a row of "
+        "zeros."
     )
 
 
@@ -175,8 +175,8 @@ def split_without_leaks(texts: list[str], test_share: float, seed: int) -> tuple
     """
     # Your answer in place of what follows.
     raise NotImplementedError(
-        "split_without_leaks() is yours to write: drop what repeats an earlier text, shuffle by the seed, and cut the"
-        " test part off."
+        "split_without_leaks() is yours to write: drop what repeats an earlier text, shuffle by the seed, and cut the "
+        "test part off."
     )
 
 
@@ -233,6 +233,6 @@ def heaps_law(tokens: list[str]) -> tuple[list[int], list[int], float]:
     """
     # Your answer in place of what follows.
     raise NotImplementedError(
-        "heaps_law() is yours to write: places evenly on a logarithmic scale, the kinds at each, and the slope of "
-        "their logarithms."
+        "heaps_law() is yours to write: places evenly on a logarithmic scale, the kinds at each, and the slope of their"
+        " logarithms."
     )

@@ -59,8 +59,8 @@ def attention(queries: np.ndarray, keys: np.ndarray, values: np.ndarray, mask: n
     """
     # Your answer in place of what follows.
     raise NotImplementedError(
-        "attention() is yours to write: scores by √D, the mask, a softmax over the keys, and the weighted mean of the"
-        " values."
+        "attention() is yours to write: scores by √D, the mask, a softmax over the keys, and the weighted mean of the "
+        "values."
     )
 
 

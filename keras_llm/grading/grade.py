@@ -214,9 +214,14 @@ def run_checks(exercise: Exercise, answer: Callable) -> Graded:
     for check in exercise.checks:
         try:
             check.look(answer, np.random.default_rng(seed_of(exercise, check)))
-        except Wrong as wrong:
+        except Refused:
+            raise
+        except Exception as error:
+            said = str(error)
+            if not isinstance(error, Wrong):  # a check that met what it did not expect
+                said = f"It returns something of another form than is asked for ({type(error).__name__}: {error})."
             if check.public:
-                result.failed.append((check.title, str(wrong)))
+                result.failed.append((check.title, said))
             else:
                 result.hidden_failed += 1
         else:

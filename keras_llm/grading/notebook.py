@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,23 +32,21 @@ def write_assignment(chapter: str, to: Path) -> Path:
         raise InputError(f"{target} is there already: remove it, or name another folder with --to.")
     source = (book.chapters()[chapter] / "solutions.py").read_text(encoding="utf-8")
     tree = ast.parse(source)
-    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
-    pieces = {node.name: ast.get_source_segment(source, node) for node in functions}
+    lines = source.splitlines()
+    ends = [*(node.lineno - 1 for node in tree.body[1:]), len(lines)]  # a region's last mark stands behind its function
     imports = "\n".join(
         ast.get_source_segment(source, node) for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)
     )
     exercises = {each.name: each for each in Assignment.of(chapter).exercises}
     cells = [v4.new_markdown_cell(f"# {chapter}\n\n{notebook_words(ast.get_docstring(tree) or '')}")]
     cells.append(v4.new_code_cell(f"{imports}\n\nfrom keras_llm.grading.notebook import check"))
-    for node in tree.body:
-        if isinstance(node, ast.Assign):
-            cells.append(v4.new_code_cell(ast.get_source_segment(source, node)))
-        if not isinstance(node, ast.FunctionDef):
+    for node, end in zip(tree.body, ends, strict=True):
+        if not isinstance(node, ast.Assign | ast.FunctionDef):
             continue
-        cell = v4.new_code_cell(pieces[node.name].replace("# BEGIN SOLUTION", "### BEGIN SOLUTION"))
-        cell.source = cell.source.replace("# END SOLUTION", "### END SOLUTION")
+        piece = "\n".join(lines[node.lineno - 1 : end]).strip()
+        cell = v4.new_code_cell(re.sub("# (BEGIN|END) SOLUTION", r"### \1 SOLUTION", piece))
         cells.append(cell)
-        if node.name not in exercises:
+        if not isinstance(node, ast.FunctionDef) or node.name not in exercises:
             continue
         cell.metadata["nbgrader"] = {**graded(node.name), "solution": True}
         for number, each in enumerate(exercises[node.name].checks, 1):

@@ -61,7 +61,7 @@ def missing(name: str, indent: str, words: str, **_: str) -> str:
     line = f"{indent}raise NotImplementedError({json.dumps(sentence, ensure_ascii=False)})\n"
     if len(line) <= WIDTH + 1:
         return line
-    pieces = textwrap.wrap(sentence, WIDTH - len(indent) - 8, drop_whitespace=False)
+    pieces = textwrap.wrap(sentence, WIDTH - len(indent) - 6, drop_whitespace=False)
     strings = "".join(f"{indent}    {json.dumps(piece, ensure_ascii=False)}\n" for piece in pieces)
     return f"{indent}raise NotImplementedError(\n{strings}{indent})\n"
 

@@ -1,0 +1,103 @@
+"""Wrong answers to the exercises of chapter 7: what is changed in the solution, and what the grader must say."""
+
+MUTANTS = {
+    "lora": [
+        ("alpha / a.shape[1] * (a @ b)", "a @ b", "factor α/r is missing"),
+        ("alpha / a.shape[1]", "alpha", "not divided by r"),
+        ("alpha / a.shape[1]", "a.shape[1] / alpha", "r/α instead of α/r"),
+        ("alpha / a.shape[1]", "alpha / a.shape[0]", "divided by D_in"),
+        ("alpha / a.shape[1]", "1 / a.shape[1]", "not multiplied by α"),
+        ("correction = alpha / a.shape[1] * (a @ b)", "pass", "no effect"),
+        ("(a @ b)", "(b @ a)", "ValueError: matmul"),
+        (", kernel + correction", ", kernel", "merged kernel is W"),
+    ],
+    "count_trained": [
+        ("rank * int(sum(shape))", "rank * size", "the size of the kernel times r"),
+        ("rank * int(sum(shape))", "rank * shape[0]", "Only A is counted"),
+        ("rank * int(sum(shape))", "size", "counted whole"),
+        ("rank * int(sum(shape))", "int(sum(shape))", "rank is left out"),
+        ("len(shape) == 2 and ", "", "only a matrix can have them"),
+        ("count += size", "pass", "only A and B are"),
+        ("any(part in path for part in trained)", "False", "only A and B are"),
+        ("np.prod(shape)", "sum(shape)", "their product"),
+    ],
+    "layer_rates": [
+        ("step / warmup", "(step + 1) / warmup", "begins above 0"),
+        ("rate = peak * (steps - step) / (steps - warmup)", "rate = peak", "no decay"),
+        ("if step < warmup:", "if False:", "above the peak"),
+        ("(steps - step) / (steps - warmup)", "(steps - step) / steps", "spread over all steps"),
+        ("np.arange(num_layers + 1, -1, -1)", "np.arange(num_layers + 2)", "upside down"),
+        ("np.arange(num_layers + 1, -1, -1)", "np.arange(num_layers + 2, 0, -1)", "head has less than the rate"),
+        ("np.arange(num_layers + 1, -1, -1)", "np.arange(num_layers, -1, -1)", "there are L + 2"),
+        ("rate * decay **", "rate * 1.0 **", "decay has no effect"),
+        ("rate * decay **", "rate / decay **", "do not divide"),
+    ],
+    "mean_of_tokens": [
+        ("(vectors * real).sum(axis=1) / real.sum(axis=1)", "vectors.mean(axis=1)", "Padding counts"),
+        ("real.sum(axis=1)", "token_ids.shape[1]", "divided by T"),
+        ("(vectors * real)", "vectors", "padding too, is divided"),
+        (" / real.sum(axis=1)", "", "It is the sum"),
+        ("token_ids != 0", "token_ids == 0", "mean over the padding"),
+        ("real.sum(axis=1)", "real.sum()", "each has its own count"),
+        ("(vectors * real).sum(axis=1) / real.sum(axis=1)", "vectors[:, 0]", "[CLS] alone"),
+    ],
+    "pair_row": [
+        ("len(first) > len(second)", "len(first) >= len(second)", "the second loses a token"),
+        ("first if len(first) > len(second) else second", "second or first", "Only the second text is cut"),
+        ("first if len(first) > len(second) else second", "first or second", "Only the first text is cut"),
+        ("longer.pop()", "longer.pop(0)", "cut at its beginning"),
+        ("+ 3 > length", "+ 2 > length", "are wrong"),
+        ("[1] * len(tail) + padding", "[1] * (len(tail) + len(padding))", "padding has segment 0"),
+        ("head + tail + padding", "padding + head + tail", "stands in front"),
+        ("[0] * len(head) + [1] * len(tail)", "[0] * (len(head) - 1) + [1] * (len(tail) + 1)", "behind the first text"),
+        ("while len(first) + len(second) + 3 > length:\n        ", "while False:\n        ", "longer than T"),
+    ],
+    "best_thresholds": [
+        ("chances >= threshold", "chances > threshold", "(>=, not >)"),
+        (
+            "f1 = 2 * (given & truth).sum() / (given.sum() + truth.sum())",
+            "f1 = (given == truth).mean()",
+            "best accuracy",
+        ),
+        ("if f1 > highest:", "if False:", "0.5 gives a label"),
+        ("np.full(labels.shape[1], 0.5)", "np.full(labels.shape[1], 0.0)", "No text has label 1"),
+        ("highest, best[column] = f1", "highest, best[:] = f1", "All labels have one threshold"),
+        ("(given.sum() + truth.sum())", "given.sum()", "it can have"),
+    ],
+    "micro_and_macro_f1": [
+        ("float(micro), float(macro)", "float(macro), float(micro)", "changed places"),
+        ("axis=0", "axis=1", "over the texts"),
+        ("(both / np.maximum(all_of_them, 1)).mean()", "micro", "Both are the micro average"),
+        ("both.sum() / max(all_of_them.sum(), 1)", "(both / np.maximum(all_of_them, 1)).mean()", "Both are the macro"),
+        ("both = 2 * ", "both = ", "factor 2 is missing"),
+        ("both.sum() / max(all_of_them.sum(), 1)", "(labels == given).mean()", "accuracy of all decisions"),
+        ("np.maximum(all_of_them, 1)).mean()", "np.maximum(all_of_them, 1))[all_of_them > 0].mean()", "left the mean"),
+        ("np.maximum(all_of_them, 1)", "all_of_them", "neither true nor given"),
+    ],
+    "length_buckets": [
+        ("1 - tokens /", "tokens /", "share that is left"),
+        ("range(count)", "range(count + 1)", "are allowed"),
+        ("range(count)", "range(1)", "are possible"),
+        (
+            "return ends, 1 - tokens",
+            "ends = ends[:-1] or ends\n    return ends, 1 - tokens",
+            "longest text fits into no bucket",
+        ),
+        ("* int(sizes[-1]))", "* 64)", "save another share"),
+        ("tokens, ends = best[len(sizes)]", "tokens, ends = best[len(sizes)]\n    ends = ends[::-1]", "have to rise"),
+        (
+            "tokens, ends = best[len(sizes)]",
+            "steps = np.linspace(0, sizes[-1], count + 1)[1:]\n"
+            "    ends = np.unique(np.ceil(steps).astype(int))\n"
+            "    tokens = int(ends[np.searchsorted(ends, lengths)].sum())",
+            "are possible",
+        ),
+        (
+            "tokens, ends = best[len(sizes)]",
+            "ends = np.unique(np.quantile(lengths, np.arange(1, count + 1) / count).astype(int))\n"
+            "    tokens = int(ends[np.searchsorted(ends, lengths)].sum())",
+            "are possible",
+        ),
+        ("return ends, 1 - tokens", "return ends, 1 - int(np.sum(lengths))", "no buckets save altogether"),
+    ],
+}
