@@ -52,7 +52,8 @@ def budget(
         lengths: tokens of each training text.
         trained_length, scored_length: most tokens of a text, in training and when it is scored at the end.
         epochs: at most.
-        validation, test: texts that are scored after each epoch, and at the end.
+        validation, test: texts that are scored after each epoch, and at the end. The validation part is trained on
+            once, after the last epoch.
         at_least: training texts, even if there is no time for them.
         dtype: in which the products are computed.
 
@@ -64,7 +65,7 @@ def budget(
     trained = np.minimum(lengths, trained_length).mean() * COST_OF_TRAINING[dtype]
 
     def training(epochs: int, texts: int) -> float:
-        return token * epochs * (texts * trained + validation * trained_length)
+        return token * (epochs * (texts * trained + validation * trained_length) + validation * trained)
 
     def scoring(length: int) -> float:
         return token * test * np.minimum(lengths, length).mean()
@@ -76,5 +77,6 @@ def budget(
         left = minutes - scoring(scored_length)
         while epochs > 1 and training(epochs, texts) > left:
             epochs -= 1
-        texts = min(texts, max(at_least, int((left / (token * epochs) - validation * trained_length) / trained)))
+        left = left / token - validation * trained  # tokens
+        texts = min(texts, max(at_least, int((left / epochs - validation * trained_length) / trained)))
     return Budget(epochs, texts, scored_length, round(float(training(epochs, texts) + scoring(scored_length)), 1))
