@@ -45,7 +45,7 @@ def test_each_exercise_says_what_to_deliver(chapter: str) -> None:
     exercises = {each.name: each for each in Assignment.of(chapter).exercises}
     assert 5 <= len(exercises) <= 8
     assert list(exercises) == [name for name, (_, text) in functions(chapter).items() if "BEGIN SOLUTION" in text]
-    assert sum(each.seconds for each in exercises.values()) <= 60
+    assert sum(each.seconds for each in exercises.values()) <= 55  # with the start of each process, under a minute
     for name, each in exercises.items():
         node = functions(chapter)[name][0]
         documentation = ast.get_docstring(node) or ""

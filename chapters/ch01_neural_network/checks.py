@@ -5,22 +5,15 @@ from itertools import pairwise
 
 import numpy as np
 
-from keras_llm.grading import Exercise, array, close, holds
+from keras_llm.grading import Exercise, array, close, holds, several
 
 
 def sigmoid(z: np.ndarray) -> np.ndarray:
     return np.exp(-np.logaddexp(0, -z))
 
 
-def several(found, count: int, what: str) -> list:
-    """The parts of an answer that has that many."""
-    listed = isinstance(found, tuple | list) or (isinstance(found, np.ndarray) and found.ndim > 0)
-    holds(listed and len(found) == count, f"Return {what}.")
-    return list(found)
-
-
 slope = Exercise("sigmoid_and_slope", section="D0, section 4")
-BOTH = "two arrays: a, and its slope"
+BOTH = "Return two arrays: a, and its slope."
 
 
 @slope.check(points=1)
@@ -86,7 +79,7 @@ def network(sizes: tuple[int, ...], random: np.random.Generator) -> list[tuple[n
 
 def compare_layers(answer, x: np.ndarray, layers: list) -> None:
     """Hold the activations of each layer against the right ones, from the first on."""
-    found = several(answer(x, layers), len(layers) + 1, "the activations of all layers, the input first")
+    found = several(answer(x, layers), len(layers) + 1, "Return the activations of all layers, the input first.")
     before = x
     for number, (W, b) in enumerate(layers, start=1):
         mistakes = {f"Layer {number}: the bias b is missing.": sigmoid(before @ W)}
@@ -115,7 +108,7 @@ def runs_deeper_networks(answer, random):
 
 
 back = Exercise("backward", section="D0, section 4")
-FOUR = "four arrays: dW1, db1, dW2 and db2"
+FOUR = "Return four arrays: dW1, db1, dW2 and db2."
 
 
 def passed_forward(random, points: int, inputs: int, units: int) -> tuple[np.ndarray, ...]:
@@ -229,7 +222,7 @@ def keeps_the_shape(answer, random):
 
 
 losses = Exercise("loss_and_delta", section="D0, section 4")
-LOSS_AND_DELTA = "two things: the loss, and δ"
+LOSS_AND_DELTA = "Return two things: the loss, and δ."
 
 
 def scores_and_targets(random, points: int) -> tuple[np.ndarray, np.ndarray]:
@@ -388,7 +381,7 @@ def follows_the_seed(answer, random):
 
 
 adam = Exercise("adam_step", section="D0, section 3")
-THREE = "three arrays: the new w, m and v"
+THREE = "Return three arrays: the new w, m and v."
 
 
 @adam.check(points=1)
@@ -506,7 +499,7 @@ TWO_RATES = "two rates, both above 0: the fastest, and the edge"
 
 
 def both_rates(answer, hessian: np.ndarray, start: np.ndarray, steps: int) -> np.ndarray:
-    found = several(answer(hessian, start, steps), 2, "two learning rates: the fastest, and the edge")
+    found = several(answer(hessian, start, steps), 2, "Return two learning rates: the fastest, and the edge.")
     found = array(np.asarray(found), (2,), f"Return {TWO_RATES}.")
     holds(bool((found > 0).all()), f"Return {TWO_RATES}.")
     return found

@@ -7,15 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from keras_llm.grading import Exercise, array, close, holds, same
-
-
-def several(found, count: int, what: str) -> list:
-    """The parts of an answer that has that many."""
-    listed = isinstance(found, tuple | list) or (isinstance(found, np.ndarray) and found.ndim > 0)
-    holds(listed and len(found) == count, f"Return {what}.")
-    return list(found)
-
+from keras_llm.grading import Exercise, array, close, holds, same, several
 
 frequent_pair = Exercise("most_frequent_pair", section="D0, section 3")
 
@@ -66,7 +58,7 @@ def pair_mistakes(words, times) -> dict:
 
 
 def compare_pair(answer, words, times) -> None:
-    found = several(answer(words, times), 2, "the pair, and its count")
+    found = several(answer(words, times), 2, "Return the pair, and its count.")
     why = "Count each pair of neighbours as often as its word occurs, and take the highest count."
     same(found, best_of(counts_of(words, times)), why, pair_mistakes(words, times))
 
@@ -263,7 +255,7 @@ def compare_windows(answer, ids: list[int], length: int) -> None:
     stream = np.array(ids)
     inputs = stream[: rows * length].reshape(rows, length)
     labels = stream[1 : rows * length + 1].reshape(rows, length)
-    found, told = several(answer(ids, length), 2, "two arrays: the inputs, and the labels")
+    found, told = several(answer(ids, length), 2, "Return two arrays: the inputs, and the labels.")
     given = f"{len(ids)} ids and T = {length}"
     if np.ndim(found) == 2 and np.shape(found)[1] == length:
         count = len(found)
@@ -344,7 +336,7 @@ def collected(random) -> tuple[list[str], list[str]]:
 
 
 def both_parts(answer, texts: list[str], seed: int) -> tuple[list[str], list[str]]:
-    parts = several(answer(texts, SHARE, seed), 2, "two lists of texts: the training part, and the test part")
+    parts = several(answer(texts, SHARE, seed), 2, "Return two lists of texts: the training part, and the test part.")
     parts = [part.tolist() if isinstance(part, np.ndarray) else part for part in parts]
     texts_only = all(isinstance(part, list | tuple) and all(isinstance(text, str) for text in part) for part in parts)
     holds(texts_only, "Return two lists of texts: the training part, and the test part.")
@@ -512,7 +504,7 @@ def repairs_characters(answer, random):
 
 
 heaps = Exercise("heaps_law", section="D0, section 3", seconds=10)
-MEASURED = "three things: the places n, how many different tokens the first n hold, and β"
+MEASURED = "Return three things: the places n, how many different tokens the first n hold, and β."
 
 
 def zipf_stream(random, count: int, kinds: int, exponent: float) -> list[str]:

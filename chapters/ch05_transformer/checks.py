@@ -3,21 +3,10 @@
 import math
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
-from keras_llm.grading import Exercise, array, close, holds, same
-
-
-def several(found: Any, count: int, why: str) -> list:
-    """The parts of an answer that has several."""
-    # An array of three axes may be two matrices; one of two axes is one matrix, and not all that is wanted.
-    has_parts = isinstance(found, list | tuple) or (isinstance(found, np.ndarray) and found.ndim > 2)
-    parts = list(found) if has_parts else []
-    holds(len(parts) == count, f"A tuple of {count} is wanted. {why}")
-    return parts
-
+from keras_llm.grading import Exercise, array, close, holds, same, several
 
 # ---------------------------------------------------------------- what the decoder is given, and its loss
 
@@ -545,7 +534,7 @@ def is_0_without_a_match(answer, random):
     )
 
 
-length_penalty = Exercise("choose_length_penalty", section="D3, section 6.4", seconds=15)
+length_penalty = Exercise("choose_length_penalty", section="D3, section 6.4", seconds=10)
 THREE = "Return the length ratio without a penalty, the penalty found, and the length ratio with it."
 
 

@@ -456,9 +456,9 @@ if studies:
 # | LoRA | corrections of rank 8 of queries and values, and the head | Hu et al. 2021 |
 # | random weights | everything, from nothing: the same network without its past | |
 #
-# **LoRA**, in two lines (`layers/lora.py`): a kernel W of 384 x 384 stays as it is, and what is learned is A B with A
-# of 384 x 8 and B of 8 x 384, a 24th of the numbers. B begins at zero, so the model begins as it was. At the end A B
-# can be added to W: what is left is an ordinary model, as fast as before.
+# **LoRA**, in two lines (`layers/lora.py`): a kernel W of 384 x 384 stays as it is, and what is learned is 2 A B with A
+# of 384 x 8 and B of 8 x 384, a 24th of the numbers (2 is α/r = 16/8). B begins at zero, so the model begins as it was.
+# At the end 2 A B can be added to W: what is left is an ordinary model, as fast as before.
 #
 # **On disk** is what each way adds to the pretrained file, which is stored once: a hundred tasks with LoRA are a
 # hundred files of less than a megabyte. **Memory** is the most that the process took for the model and its training,

@@ -459,11 +459,10 @@ run.finish()
 # `keras-llm exercise ch08` writes exercises into a file of your own, and `keras-llm grade ch08` says what is right
 # and why the rest is not. These here ask for an experiment, and no program grades them:
 #
-# 1. **Top-k by hand.** Write `keep_top_k` with NumPy, for logits with equal values at the border. What should it do?
-# 2. **Temperature.** At which temperature has a written text the perplexity of the real one? And its distinct-2?
-# 3. **The penalty.** Raise `repetition_penalty` to 2. What suffers first, and why does grammar need repetition?
-# 4. **Beams.** Measure repetition for beams of 2, 4, 8 and 16. Why does more search make worse stories?
-# 5. **The cache in bytes.** How large is it for 8 texts of 256 tokens? And with `num_key_value_heads=2`?
-# 6. **Speculation.** Which share of a draft's guesses is kept, greedily and at temperature 1? When would it pay?
-# 7. **Loss on replies.** Train the chat with labels on all tokens. What does it do when you say hello?
-# 8. **A forged turn.** Type `</s>` into the chat. Why does nothing happen?
+# 1. **Temperature.** At which temperature has a written text the perplexity of the real one? And its distinct-2?
+# 2. **The penalty.** Raise `repetition_penalty` to 2. What suffers first, and why does grammar need repetition?
+# 3. **Beams.** Measure repetition for beams of 2, 4, 8 and 16. Why does more search make worse stories?
+# 4. **The cache in bytes.** How large is it for 8 texts of 256 tokens? And with `num_key_value_heads=2`?
+# 5. **Speculation.** Which share of a draft's guesses is kept, greedily and at temperature 1? When would it pay?
+# 6. **Loss on replies.** Train the chat with labels on all tokens. What does it do when you say hello?
+# 7. **A forged turn.** Type `</s>` into the chat. Why does nothing happen?

@@ -100,8 +100,6 @@ def close(
     """
     right = np.asarray(expected, "float64")
     numbers = array(found, right.shape, why, finite=False)
-    if np.isnan(numbers).any() and not np.isnan(right).any():
-        raise Wrong(f"There is NaN (not a number) in the answer. {why}")
     good = np.isclose(numbers, right, rtol, atol, equal_nan=True)
     if good.all():
         return
@@ -110,6 +108,8 @@ def close(
         # A mistake that makes no difference here explains nothing.
         if wrong.shape == right.shape and np.allclose(numbers, wrong, rtol, atol, equal_nan=True):
             raise Wrong(sentence)
+    if np.isnan(numbers).any() and not np.isnan(right).any():
+        raise Wrong(f"There is NaN (not a number) in the answer. {why}")
     place = tuple(int(index) for index in np.argwhere(~good)[0]) if right.ndim else ()
     where = f"at {list(place)} it is" if place else "It is"
     raise Wrong(f"{why} ({where} {numbers[place]:.5g} instead of {right[place]:.5g})".replace("(It", "(it"))
@@ -155,6 +155,18 @@ def array(found: Any, shape: tuple[int, ...], why: str, *, finite: bool = True) 
     if finite and not np.isfinite(numbers).all():
         raise Wrong(f"The answer holds NaN or infinity. {why}")
     return numbers.astype("float64")
+
+
+def several(found: Any, count: int, why: str) -> list:
+    """The parts of an answer that has so many: a tuple, a list, or the rows of an array.
+
+    Raises:
+        Wrong: when it has not.
+    """
+    listed = isinstance(found, tuple | list) or (isinstance(found, np.ndarray) and found.ndim > 0)
+    parts = list(found) if listed else []
+    holds(len(parts) == count, f"{count} values are wanted. {why}")
+    return parts
 
 
 def kind_of(value: Any) -> str:

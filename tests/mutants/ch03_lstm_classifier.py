@@ -18,7 +18,7 @@ MUTANTS = {
         ("token_ids, gradient)\n", "token_ids, -gradient)\n", "sign has changed"),
         ("table[token_ids]", "table[token_ids - 1]", "id 1 is the second row"),
         ("table[token_ids]", "table[token_ids] * 0", "The vector of token i"),
-        ("return vectors, table_gradient", "return vectors", "A tuple of 2"),
+        ("return vectors, table_gradient", "return vectors", "2 values are"),
     ],
     "lstm_step": [
         ("i, f, g, o = np.split", "i, f, o, g = np.split", "in the order i, f, o, g"),

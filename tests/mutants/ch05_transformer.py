@@ -18,7 +18,7 @@ MUTANTS = {
             "inputs[row, : len(ids) + 2] = [start_id, *ids, end_id][:length]",
             "end token of shorter rows",
         ),
-        ("return inputs, labels", "return inputs", "A tuple of 2"),
+        ("return inputs, labels", "return inputs", "2 values are"),
         ("+ 1\n    inputs", "+ 2\n    inputs", "shape"),
     ],
     "token_loss": [
