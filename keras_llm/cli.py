@@ -149,6 +149,24 @@ def run_lesson(name: str) -> None:
         _fail(current.interrupted() if current else "Interrupted before the run began; nothing was written.", 130)
 
 
+@app.command(
+    epilog="Examples:  [bold]keras-llm notebook ch04 --to notebooks[/]  ·  "
+    "[bold]keras-llm notebook ch04 --to notebooks --preset smoke[/]"
+)
+def notebook(
+    chapter: Annotated[str, typer.Argument(help="Name of a chapter, or its beginning, as ch04.")],
+    to: Annotated[Path, typer.Option(help="Folder of your own; made if it is not there.")] = Path("notebooks"),
+    preset: Annotated[str, typer.Option(help="With which the notebook begins: smoke, cpu or full.")] = "cpu",
+) -> None:
+    """Write a chapter's lesson as a notebook."""
+    from keras_llm import runs
+    from keras_llm.notebooks import write_notebook
+
+    name = nearest(chapter, list(book.chapters()), "chapter", "keras-llm list")
+    nearest(preset, runs.PRESETS, "preset", None)
+    print(f"{write_notebook(name, to, preset)}: open it with jupyter lab, or load it up to Colab")
+
+
 app.add_typer(cli_models.app)  # predict, translate, generate, chat
 app.add_typer(cli_grading.app)  # exercise, grade
 

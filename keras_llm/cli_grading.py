@@ -33,7 +33,7 @@ def exercise(
     if not source.exists():
         raise InputError(f"Chapter {name} has no graded exercises.")
     if nbgrader:
-        from keras_llm.grading.notebook import write_assignment
+        from keras_llm.grading.nbgrader import write_assignment
 
         print(f"{write_assignment(name, to)}: now, in {to}, nbgrader generate_assignment {name}")
         return

@@ -10,6 +10,7 @@ import io
 import json
 import shlex
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -147,10 +148,16 @@ class Run(Sources):
         self.write("metrics.json", json.dumps(self.metrics, indent=2))
 
     def figure(self, name: str, figure) -> Path:
-        """Save a figure as ``<name>.png``."""
+        """Save a figure as ``<name>.png``; a notebook shows it too."""
         from keras_llm.plots import save
 
-        return save(figure, self.folder() / f"{name}.png")
+        path = save(figure, self.folder() / f"{name}.png")
+        jupyter = sys.modules.get("IPython")
+        if jupyter is not None and jupyter.get_ipython() is not None:
+            from IPython.display import Image, display
+
+            display(Image(filename=str(path), width=800))
+        return path
 
     def compare_with_record(self) -> None:
         """Print this run's figures beside the recorded ones, and which of them are outside the tolerance."""

@@ -1,5 +1,6 @@
 """Tricks that must not pay: each gives no points, is named, and leaves nothing behind."""
 
+import dataclasses
 import tempfile
 import textwrap
 from pathlib import Path
@@ -140,6 +141,12 @@ ATTACKS = {
     ),
     "the network": ("import socket; socket.create_connection(('127.0.0.1', 80), 1)", "uses the network"),
     "below Python": ("import ctypes; ctypes.CDLL(None).system(b'true'); return 2 * x", "reaches below Python"),
+    "other limits": (
+        "import resource; resource.setrlimit(resource.RLIMIT_CPU, (9, 9)); return 2 * x",
+        "changes its limits",
+    ),
+    "the grader's memory": ("import os; open(f'/proc/{os.getppid()}/mem', 'rb'); return 2 * x", "other processes"),
+    "changes Keras": ("import keras; keras.ops.isclose = lambda *a: True; return 2 * x", "changes keras.ops.isclose"),
     "hard-coded": ("return 1.5", "It is not twice the number"),
 }
 
@@ -172,9 +179,29 @@ def test_a_trick_does_not_pay(name: str, nothing_stays) -> None:
     assert any(part in said for part in message.split("|")), said
 
 
-def test_an_honest_answer_gets_its_points(nothing_stays) -> None:
-    honest = "import math, json, random, numpy as np\nprint('thinking')\nopen('notes', 'w').write('x')\nreturn 2 * x"
-    assert grade_exercise(double, "mine.py", source(honest)).points == 2
+HONEST = {
+    "NumPy, a note and a file": (
+        "import math, json, random, numpy as np\nprint('thinking')\nopen('notes', 'w').write('x')\nreturn 2 * x"
+    ),
+    "Keras": "import keras\nreturn keras.ops.add(x, x)",
+    "a class and a thread": """
+        import dataclasses, threading
+        @dataclasses.dataclass
+        class Number:
+            value: float
+        numbers = []
+        thread = threading.Thread(target=lambda: numbers.append(Number(2 * x)))
+        thread.start()
+        thread.join()
+        return numbers[0].value
+    """,
+}
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_an_honest_answer_gets_its_points(name: str, nothing_stays) -> None:
+    graded = grade_exercise(dataclasses.replace(double, seconds=10), "mine.py", source(HONEST[name]), CLOSED)
+    assert graded.points == 2, graded
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from keras_llm.grading.grade import Assignment, run_checks
 from tests.mutants.ch04_attention import MUTANTS
 from tests.test_grading_attacks import survivors
 
+pytest_plugins = ["tests.command_line_fixtures"]
+
 CHAPTER = "ch04_attention"
 FOLDER = book.chapters()[CHAPTER]
 SOLUTION = (FOLDER / "solutions.py").read_text(encoding="utf-8")

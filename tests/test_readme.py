@@ -130,7 +130,7 @@ def test_the_python_examples_run(code, finished_run, capsys, monkeypatch, tmp_pa
 
 
 def test_the_options_of_the_text_exist(cli) -> None:
-    commands = ("run", "predict", "generate", "exercise", "grade")
+    commands = ("run", "predict", "generate", "exercise", "grade", "notebook")
     known = {option for command in commands for option in OPTION.findall(cli(command, "--help").out)}
     prose = re.sub(r"`(pip|python|pytest)[^`]*`|<!--.*?-->", "", TEXT)
     assert set(OPTION.findall(prose)) <= known

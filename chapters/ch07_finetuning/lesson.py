@@ -568,8 +568,9 @@ if studies:
 #
 # Accuracy on the test part against the number of training texts, several times each, with other texts and another head.
 # What a pretrained model knows already does not have to be learned from your labels. The LSTM gets the vectors of all
-# words of the training part, whether their texts are among its few or not. Each network is compiled once, and put back
-# to its beginning before the next training.
+# words of the training part, whether their texts are among its few or not; with a third more updates it reached 0.707
+# instead of 0.669 with a thousand texts. Each network is compiled once, and put back to its beginning before the next
+# training.
 
 
 # %%

@@ -239,7 +239,9 @@ class Sandbox:
             return self._late()
         if self._prints_too_much():
             return f"It prints more than {self.limits.printed_mb} MB."
-        if self.at_first is not None and process.memory_info().rss - self.at_first > self.limits.memory_mb * 2**20:
+        if self.at_first is None:  # the student's code does not run yet
+            return None
+        if process.memory_info().rss - self.at_first > self.limits.memory_mb * 2**20:
             return f"It needs more than {self.limits.memory_mb} MB of memory."
         if process.children():
             return "It starts another process, which a solution has no need for."

@@ -39,7 +39,7 @@ def write_assignment(chapter: str, to: Path) -> Path:
     )
     exercises = {each.name: each for each in Assignment.of(chapter).exercises}
     cells = [v4.new_markdown_cell(f"# {chapter}\n\n{notebook_words(ast.get_docstring(tree) or '')}")]
-    cells.append(v4.new_code_cell(f"{imports}\n\nfrom keras_llm.grading.notebook import check"))
+    cells.append(v4.new_code_cell(f"{imports}\n\nfrom keras_llm.grading.nbgrader import check"))
     for node, end in zip(tree.body, ends, strict=True):
         if not isinstance(node, ast.Assign | ast.FunctionDef):
             continue
