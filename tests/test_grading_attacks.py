@@ -139,6 +139,26 @@ ATTACKS = {
         """,
         "writes to the line on which the grader waits|returns more than",
     ),
+    "a forged list as an answer": (
+        """
+        import __main__, os
+        frame = __main__.pack(["value"])
+        for number in range(3, 30):
+            try: os.write(number, frame)
+            except OSError: pass
+        """,
+        "writes to the line on which the grader waits",
+    ),
+    "a forged error": (
+        """
+        import __main__, os
+        frame = __main__.pack({"error": [1], "more": 2, "line": "x"})
+        for number in range(3, 30):
+            try: os.write(number, frame)
+            except OSError: pass
+        """,
+        "[1] in line x",
+    ),
     "the network": ("import socket; socket.create_connection(('127.0.0.1', 80), 1)", "uses the network"),
     "below Python": ("import ctypes; ctypes.CDLL(None).system(b'true'); return 2 * x", "reaches below Python"),
     "other limits": (

@@ -114,7 +114,7 @@ class Sandbox:
         }
         self._send(order)
         try:
-            self.isolated: bool = self._receive()["value"]
+            self.isolated: bool = self._receive().get("value")
             self.at_first = psutil.Process(self.process.pid).memory_info().rss
             self.deadline = time.monotonic() + self.limits.seconds
             self._receive()  # the file is loaded
@@ -152,7 +152,7 @@ class Sandbox:
         while True:
             result = self._receive()
             if "function" not in result:
-                return result["value"]
+                return result.get("value")
             try:
                 value = functions[result["function"]](*result["arguments"], **result["options"])
                 self._send({"value": value})
@@ -172,19 +172,20 @@ class Sandbox:
         try:
             parts = worker.read_parts(self.process.stdout, self.limits.answer_mb * 2**20)
             result = worker.unpack(parts)
-            known = {"value", "function", "error", "forbidden"} & set(result)
+            known = isinstance(result, dict) and {"value", "function", "error", "forbidden"} & set(result)
         except EOFError:
             raise Refused(self.reason or self._ended()) from None
         except worker.TooLarge:
             raise Refused(f"It returns more than {self.limits.answer_mb} MB.") from None
         except (ValueError, KeyError, TypeError, IndexError, RecursionError, MemoryError):
-            known = set()
+            known = False
         if not known:
             raise Refused("It writes to the line on which the grader waits for answers.")
         if "forbidden" in result:
             raise Refused(f"It {result['forbidden']}, which a solution has no need for.")
         if "error" in result:
-            raise Wrong(self._sentence(**result))
+            line = result.get("line")
+            raise Wrong(self._sentence(str(result["error"]), str(result.get("text", "")), line))
         return result
 
     def _sentence(self, error: str, text: str, line: int | None) -> str:
