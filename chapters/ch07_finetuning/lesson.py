@@ -582,8 +582,9 @@ def trained_anew(model: keras.Model, classifier: Classifier, updates: int, epoch
         beginning.put_back(seed)
         model.head.kernel.assign(keras.random.normal(model.head.kernel.shape, stddev=0.02, seed=seed))
         rows = again_and_again(part, max(updates, epochs * len(part) // preset.batch_size), seed, classifier)
-        callbacks = run.callbacks(stage, checkpoints=False)
-        fit(model, rows, batch_size=preset.batch_size, shuffle=False, callbacks=callbacks, verbose=0)
+        options = {"batch_size": preset.batch_size, "callbacks": run.callbacks(stage, checkpoints=False)}
+        # The same number of steps in a program for all amounts: it is compiled once.
+        fit(model, rows, shuffle=False, verbose=0, steps_per_program=6, **options)
         return score(model, classifier)
 
     return accuracy

@@ -1,0 +1,20 @@
+"""The web book, from the lessons themselves: sphinx-build chapters build/book (see the README)."""
+
+project = "keras_llm"
+author = "The keras_llm developers"
+html_title = "How large language models are trained"
+language = "en"
+
+extensions = ["myst_nb", "sphinx-mathjax-offline"]
+nb_custom_formats = {".py": "keras_llm.pages.read"}
+nb_execution_mode = "off"  # pages show the recorded run
+myst_enable_extensions = ["colon_fence", "dollarmath"]
+myst_heading_anchors = 3
+exclude_patterns = ["conf.py", "__init__.py", "**/__init__.py", "**/__main__.py", "**/checks.py", "**/exercises.py"]
+suppress_warnings = ["mystnb.unknown_mime_type"]
+
+html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["book.css"]
+html_show_sourcelink = False
+html_copy_source = False
