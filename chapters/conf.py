@@ -18,3 +18,16 @@ html_static_path = ["_static"]
 html_css_files = ["book.css"]
 html_show_sourcelink = False
 html_copy_source = False
+html_favicon = "_static/favicon.svg"
+
+
+def help_screen_readers(app, pagename: str, templatename: str, context: dict, doctree) -> None:
+    """Say of which level the navigation's headings are, and let the keyboard reach code that is too wide."""
+    for name in ("furo_navigation_tree", "body"):
+        if isinstance(context.get(name), str):
+            context[name] = context[name].replace('role="heading">', 'role="heading" aria-level="2">')
+            context[name] = context[name].replace("<pre>", '<pre tabindex="0">')
+
+
+def setup(app) -> None:
+    app.connect("html-page-context", help_screen_readers, priority=900)  # after the theme has made its tree
