@@ -84,7 +84,7 @@ def test_search_finds_attention(address, browser) -> None:
 def test_pages_are_accessible(some, address, browser, names) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     page = browser.new_page()
-    for name in ["index.html", "student.html", names[-1]] if some else names:
+    for name in ["index.html", "ch04_attention/solutions.html", "ch08_generation/lesson.html"] if some else names:
         page.goto(f"{address}/{name}")
         found = axe.run(page, options={"runOnly": ["wcag2a", "wcag2aa"]}).response["violations"]
         assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found] == [], name
