@@ -69,6 +69,8 @@ def grade(
     if submissions is None:
         if report is not None:
             raise InputError("--report goes with --submissions: name the folder with the files of the class.")
+        if as_json is not None and not as_json.parent.is_dir():
+            raise InputError(f"There is no folder {as_json.parent} for --json: make it, or name another place.")
         assignment = Assignment.of(name, hidden)
         result = grade_file(assignment, file or Path("my_work") / f"{name}.py")
         print_report(result)

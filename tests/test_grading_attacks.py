@@ -11,6 +11,7 @@ import pytest
 from keras_llm import book
 from keras_llm.grading import Exercise, close
 from keras_llm.grading.grade import Assignment, grade_exercise
+from keras_llm.grading.sandbox import Sandbox
 
 double = Exercise("double", section="D0, section 1", seconds=1.5, memory_mb=200)
 
@@ -167,6 +168,34 @@ ATTACKS = {
     ),
     "the grader's memory": ("import os; open(f'/proc/{os.getppid()}/mem', 'rb'); return 2 * x", "other processes"),
     "changes Keras": ("import keras; keras.ops.isclose = lambda *a: True; return 2 * x", "changes keras.ops.isclose"),
+    "a signal by another way": (
+        "import os, signal; signal.pidfd_send_signal(os.pidfd_open(os.getppid()), signal.SIGINT)",
+        "PermissionError",
+    ),
+    "the guard is told to look away": (
+        f"""
+        import gc
+        for each in gc.get_objects():
+            if type(each).__name__ == "Guard":
+                each.stands = False
+        return open({str(SOLUTIONS)!r}).read()
+        """,
+        "PermissionError",
+    ),
+    "another interpreter": (
+        f"""
+        import _xxsubinterpreters as s
+        s.run_string(s.create(), "open({str(OUTSIDE)!r}, 'w')")
+        """,
+        "PermissionError|ended the process itself",
+    ),
+    "a database outside": (
+        f"""
+        import sqlite3
+        sqlite3.connect("own").execute("ATTACH {str(OUTSIDE)!r} AS o").execute("CREATE TABLE o.t (x)")
+        """,
+        "unable to open",
+    ),
     "hard-coded": ("return 1.5", "It is not twice the number"),
 }
 
@@ -190,8 +219,20 @@ def nothing_stays(tmp_path, monkeypatch):
     assert not OUTSIDE.exists()
 
 
+# What only the kernel's wall stops (Landlock, Linux 5.13; signals from 6.12).
+WALLED = {"a signal by another way", "the guard is told to look away", "another interpreter", "a database outside"}
+
+
+@pytest.fixture(scope="module")
+def wall() -> bool:
+    with Sandbox("mine.py", "") as sandbox:
+        return sandbox.isolated["files"]
+
+
 @pytest.mark.parametrize("name", ATTACKS)
-def test_a_trick_does_not_pay(name: str, nothing_stays) -> None:
+def test_a_trick_does_not_pay(name: str, wall, nothing_stays) -> None:
+    if name in WALLED and not wall:
+        pytest.skip("this kernel has no Landlock")
     attack, message = ATTACKS[name]
     graded = grade_exercise(double, "mine.py", source(attack), CLOSED)
     said = graded.reason or graded.failed[0][1]
@@ -203,6 +244,8 @@ HONEST = {
     "NumPy, a note and a file": (
         "import math, json, random, numpy as np\nprint('thinking')\nopen('notes', 'w').write('x')\nreturn 2 * x"
     ),
+    "a plot": "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.savefig('own.png')\nreturn 2 * x",
+    "scikit-learn": "import sklearn.linear_model\nreturn 2 * x",
     "Keras": "import keras\nreturn keras.ops.add(x, x)",
     "a class and a thread": """
         import dataclasses, threading
@@ -232,8 +275,8 @@ def test_an_honest_answer_gets_its_points(name: str, nothing_stays) -> None:
         ("import nothing_of_this_name", "The file does not load: ModuleNotFoundError in line 1"),
         ("import os; os._exit(0)", "ended the process itself"),
         ("class double: pass", "TypeError"),
-        ("double = 3", "the file has no function double"),
-        ("pass", "the file has no function double"),
+        ("double = 3", "There is no function double in the file"),
+        ("pass", "There is no function double in the file"),
     ],
 )
 def test_a_file_that_does_not_load(top: str, message: str, nothing_stays) -> None:

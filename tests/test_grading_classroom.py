@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import shlex
 import shutil
@@ -32,6 +33,7 @@ def with_answer(name: str, body: str) -> str:
     return SOLUTION[:start] + body + "\n    " + SOLUTION[start:]
 
 
+LONG = "s63_" + "n" * 240
 KINDS = {
     # name: content, points
     "solution": (SOLUTION.encode(), POINTS),
@@ -69,20 +71,32 @@ def handed_in(tmp_path_factory) -> tuple[Path, dict[str, float]]:
         (folder / "s60_two" / name).write_text(SOLUTION, encoding="utf-8")
     (folder / "s61_link.py").symlink_to(FOLDER / "solutions.py")
     (folder / "readme.txt").write_text("not a submission", encoding="utf-8")
-    return folder, {**expected, "s60_two": 0, "s61_link": 0}
+    # Names and words that cannot be written as they are, and what platforms add to a student's folder.
+    for name, body in (
+        ("s62_words", 'raise ValueError("\\udc80 \\x1b[2J" + "x" * 10**5)'),
+        ("s63_" + "n" * 240, "return 1"),
+    ):
+        (folder / f"{name}.py").write_text(with_answer("causal_mask", body), encoding="utf-8")
+    (folder / os.fsdecode(b"s64_\xff.py")).write_text(SOLUTION, encoding="utf-8")
+    (folder / "s65_学生 = 1" / "__MACOSX").mkdir(parents=True)
+    (folder / "s65_学生 = 1" / "__MACOSX" / "._answers.py").write_bytes(b"\x00")
+    (folder / "s65_学生 = 1" / "answers.PY").write_text(SOLUTION, encoding="utf-8")
+    more = {"s62_words": POINTS - 2, LONG: POINTS - 2, "s64_?": POINTS, "s65_学生 = 1": POINTS}
+    return folder, {**expected, "s60_two": 0, "s61_link": 0, **more}
 
 
 def test_sixty_files_get_what_they_deserve(handed_in, tmp_path, capsys) -> None:
     folder, expected = handed_in
     table = tmp_path / "class.csv"
     main(["grade", "ch04", "--submissions", str(folder), "--report", str(table)])
-    assert "[62/62]" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "[66/66]" in printed and "Not graded, as it is no Python file: readme.txt" in printed
     rows = list(csv.DictReader(table.open(encoding="utf-8")))
     assert {row["student"]: float(row["points"]) for row in rows} == expected
     assert {row["max_points"] for row in rows} == {str(POINTS)}
     assert survivors() == []
     overview = (tmp_path / "class.html").read_text(encoding="utf-8")
-    assert "62 students" in overview and "The division by √D is missing." in overview
+    assert "66 students" in overview and "The division by √D is missing." in overview
     details = json.loads((tmp_path / "class_students" / "s04_unscaled.json").read_text(encoding="utf-8"))
     assert details["points"] == POINTS - 5 and details["exercises"][1]["failed"][0][1].startswith("The division")
 
@@ -92,7 +106,7 @@ def test_sixty_files_get_what_they_deserve(handed_in, tmp_path, capsys) -> None:
     first = table.read_text(encoding="utf-8")
     main(["grade", "ch04", "--submissions", str(folder), "--report", str(table)])
     printed = capsys.readouterr().out
-    assert printed.count("as before") == 59  # 62 but for the changed one and the two without a file of their own
+    assert printed.count("as before") == 63  # 66 but for the changed one and the two without a file of their own
     changed = first.replace(*(f"s01_solution_with_mark,s01_solution_with_mark.py,{p}" for p in ("17.0", "0.0")))
     assert [row[:3] for row in csv.reader(changed.splitlines())] == [
         row[:3] for row in csv.reader(table.read_text(encoding="utf-8").splitlines())

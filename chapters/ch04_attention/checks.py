@@ -65,7 +65,7 @@ def keeps_leading_axes(answer, random):
     """Batch and heads in front change nothing."""
     q, k, v = random.normal(size=(2, 3, 4, 8)), random.normal(size=(2, 3, 5, 8)), random.normal(size=(2, 3, 5, 6))
     expected = softmax(q @ k.swapaxes(-1, -2) / math.sqrt(8)) @ v
-    why = "With axes for batch and heads in front, only the last two axes of the keys change places."
+    why = "If it is right without axes in front: only the last two axes of the keys change places."
     close(answer(q, k, v), expected, why)
 
 
@@ -75,6 +75,7 @@ def obeys_the_mask(answer, random):
     q, k, v = random.normal(size=(4, 8)), random.normal(size=(4, 8)), random.normal(size=(4, 3))
     mask, scores = np.tri(4, dtype=bool), q @ k.T / math.sqrt(8)
     weights = softmax(scores)
+    why = "If it is right without a mask: forbidden scores become very low before the softmax."
     mistakes = {
         "The mask has no effect.": weights @ v,
         "The mask is inverted: True means that a query may look.": softmax(np.where(mask, -1e9, scores)) @ v,
@@ -84,15 +85,18 @@ def obeys_the_mask(answer, random):
         @ v,
         "The mask comes after the softmax, so that the weights no longer sum to 1.": (weights * mask) @ v,
     }
-    close(answer(q, k, v, mask), softmax(np.where(mask, scores, -1e9)) @ v, "Forbid before the softmax.", mistakes)
+    close(answer(q, k, v, mask), softmax(np.where(mask, scores, -1e9)) @ v, why, mistakes)
 
 
 @attention.check(points=1)
 def is_stable(answer, random):
     """Scores in the hundreds overflow nothing."""
-    q, k, v = 300 * np.eye(3), 10 * np.eye(3), random.normal(size=(3, 2))
+    q, k = 300 * np.eye(3), 10 * np.eye(3)
+    q[1] = -q[1]  # a row whose scores are all far below those of the others
+    v = random.normal(size=(3, 2))
+    expected = softmax(q @ k.T / math.sqrt(3)) @ v
     why = "exp of a large score overflows: take the largest score of each row away before exp, which changes nothing."
-    close(answer(q, k, v), v, why)
+    close(answer(q, k, v), expected, why)
 
 
 split_heads = Exercise("split_heads", section="D3, section 4")
@@ -187,6 +191,10 @@ def measures_both(answer, random):
 @spread.check(points=1)
 def follows_the_seed(answer, random):
     """The same seed gives the same numbers, another seed others."""
-    first, again, other = (answer(32, 500, seed) for seed in (1, 1, 2))
+    two = "Return the two standard deviations."
+    first, again, *others = (array(answer(32, 500, seed), (2,), two) for seed in (1, *range(1, 9)))
     same(first, again, "Two calls with the same seed differ: make the generator from the seed, inside the function.")
-    holds(list(first) != list(other), "Another seed gives the same numbers: use the seed.")
+    holds(not np.array_equal(first, others[0]), "Another seed gives the same numbers: use the seed.")
+    # Of 500 draws, a standard deviation is known to 1/√1000, about 3%.
+    spread = np.std([measured[1] for measured in others])
+    holds(0.01 < spread < 0.1, "Other draws hardly change what comes out: draw as many pairs as asked, and measure.")

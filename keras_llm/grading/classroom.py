@@ -4,15 +4,17 @@ import csv
 import html
 import io
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from keras_llm.errors import InputError
-from keras_llm.grading.grade import Assignment, Graded, Report, grade, refused
+from keras_llm.grading.grade import Assignment, Graded, Report, grade, legible, refused
 from keras_llm.grading.sandbox import stop_all
 from keras_llm.outputs import write_text
 
@@ -45,12 +47,15 @@ def grade_class(assignment: Assignment, folder: Path, report: Path, jobs: int = 
     details.mkdir(parents=True, exist_ok=True)
 
     def grade_one(student: str) -> tuple[dict[str, Any], bool]:
-        kept = details / f"{student.replace('/', '__')}.json"
+        kept = details / file_name(student)
         file = students[student]
         before = read_report(kept)
         if before and file and before["checks"] == assignment.fingerprint and before["sha256"] == digest(file):
             return before, True
-        found = grade(assignment, file, [folder, details]) if file else none_of(assignment)
+        try:
+            found = grade(assignment, file, [folder, details]) if file else none_of(assignment)
+        except Exception as error:  # whatever a file can bring about, the others are graded
+            found = none_of(assignment, legible(f"It could not be graded: {type(error).__name__}: {error}"))
         result = {"student": student, **found.to_json()}
         write_text(kept, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
         return result, False
@@ -78,19 +83,40 @@ def grade_class(assignment: Assignment, folder: Path, report: Path, jobs: int = 
 def submissions(folder: Path) -> Iterator[tuple[str, Path | None]]:
     """Student and file, by name; None where a folder holds no single Python file of its own."""
     names = set()
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.iterdir(), key=lambda path: (path.is_dir(), path.name)):
+        if is_made(path.name):
+            continue
         if path.is_dir():
-            files = [file for file in sorted(path.rglob("*.py")) if is_inside(file, path)]
+            files = [each for each in sorted(path.rglob("*")) if is_python(each) and is_inside(each, path)]
+            files = [each for each in files if not any(map(is_made, each.relative_to(path).parts))]
             name, file = path.name, files[0] if len(files) == 1 else None
-        elif path.suffix == ".py":
+        elif is_python(path):
             name, file = path.stem, path if is_inside(path, folder) else None
         else:
+            print(f"Not graded, as it is no Python file: {legible(path.name)}")
             continue
-        if path.name.startswith((".", "__")):
-            continue
-        name = name if name not in names else f"{name}/"
+        name = legible(name)
+        while name in names:
+            name += "_"
         names.add(name)
         yield name, file
+
+
+def is_made(name: str) -> bool:
+    """Whether a file is one that programs leave behind, and no student wrote."""
+    return name.startswith((".", "__"))
+
+
+def is_python(path: Path) -> bool:
+    return path.suffix.lower() == ".py"
+
+
+def file_name(student: str) -> str:
+    """The name of a student's report: short, and different for each."""
+    plain = re.sub(r"[^\w.-]", "_", student)
+    return (
+        f"{plain}.json" if plain == student and len(plain) < 60 else f"{plain[:40]}_{crc32(student.encode()):08x}.json"
+    )
 
 
 def is_inside(file: Path, folder: Path) -> bool:
@@ -102,8 +128,10 @@ def digest(file: Path) -> str:
     return sha256(file.read_bytes()).hexdigest()
 
 
-def none_of(assignment: Assignment) -> Report:
-    reason = "Hand in one Python file: there is none, or several, or a link to one elsewhere."
+NONE = "Hand in one Python file: there is none, or several, or a link to one elsewhere."
+
+
+def none_of(assignment: Assignment, reason: str = NONE) -> Report:
     return Report(assignment.chapter, "", "", assignment.fingerprint, refused(assignment, reason))
 
 
@@ -123,7 +151,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     writer = csv.writer(file)
     writer.writerow(["student", "file", "points", "max_points", *names, "remarks"])
     for row in rows:
-        reasons = dict.fromkeys(each["reason"] for each in row["exercises"] if each["reason"])
+        reasons = dict.fromkeys(each["reason"].split(" yet. ")[0] for each in row["exercises"] if each["reason"])
         cells = [row["student"], row["file"], row["points"], row["max_points"]]
         cells += [*(each["points"] for each in row["exercises"]), " | ".join(reasons)]
         # A spreadsheet would compute what begins so.
@@ -143,7 +171,9 @@ def page(chapter: str, rows: list[dict[str, Any]]) -> str:
         bar = f'<div class="bar"><div style="width:{share:.0%}"></div></div>'
         exercises.append(f"<tr><td>{html.escape(name)}</td><td>{bar}</td><td>{share:.0%}</td><td>{full}</td></tr>")
         for row, each in zip(rows, graded, strict=True):
-            for sentence in [each.reason] if each.reason else [f"{title} {why}" for title, why in each.failed]:
+            for sentence in (
+                [each.reason.split(" yet. ")[0]] if each.reason else [f"{title} {why}" for title, why in each.failed]
+            ):
                 failures[name, sentence].append(row["student"])
     common = sorted(failures.items(), key=lambda item: -len(item[1]))[:30]
     told = [

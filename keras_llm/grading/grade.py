@@ -4,6 +4,7 @@ import functools
 import hashlib
 import importlib
 import importlib.util
+import warnings
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -17,7 +18,8 @@ from keras_llm.errors import InputError
 from keras_llm.grading.checks import Exercise, Scored, Wrong, exercises_of
 from keras_llm.grading.sandbox import Limits, Refused, Sandbox
 
-LARGEST = 2**20  # bytes of a file of answers
+LARGEST = 200_000  # bytes of a file of answers
+LONGEST = 400  # characters of a sentence about it
 
 
 @dataclass
@@ -149,17 +151,20 @@ def grade(assignment: Assignment, file: Path, closed: Sequence[Path] = ()) -> Re
     Raises:
         InputError: when there is no such file.
     """
+    if file.is_dir():
+        raise InputError(f"{file} is a folder: name the file with your answers.")
     if not file.is_file():
         raise InputError(f"There is no file {file}: name the file with your answers.")
     content = file.read_bytes()
     source, reason = read(content)
+    name = legible(file.name)
     all_closed = [*assignment.closed, *closed]
     if reason:
         graded = refused(assignment, reason)
     else:
-        graded = [grade_exercise(each, file.name, source, all_closed) for each in assignment.exercises]
+        graded = [grade_exercise(each, name, source, all_closed) for each in assignment.exercises]
     digest = hashlib.sha256(content).hexdigest()
-    return Report(assignment.chapter, file.name, digest, assignment.fingerprint, graded)
+    return Report(assignment.chapter, name, digest, assignment.fingerprint, graded)
 
 
 def refused(assignment: Assignment, reason: str) -> list[Graded]:
@@ -170,19 +175,21 @@ def refused(assignment: Assignment, reason: str) -> list[Graded]:
 def read(content: bytes) -> tuple[str, str]:
     """A file's source, and what is wrong with it as a whole, empty if nothing is."""
     if len(content) > LARGEST:
-        return "", f"The file has more than {LARGEST // 2**20} MB."
+        return "", f"The file has more than {LARGEST // 1000} KB."
     if not content.strip():
         return "", "The file is empty."
     try:
         source = content.decode("utf-8-sig")
-        compile(source, "exercises.py", "exec", dont_inherit=True)
+        with warnings.catch_warnings(action="ignore"):
+            compile(source, "exercises.py", "exec", dont_inherit=True)
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         return "", f"Line {line} is not UTF-8: save the file in the encoding UTF-8."
     except SyntaxError as error:
-        return "", f"Line {error.lineno} is no Python: {error.msg}."
+        place = f"Line {error.lineno}" if error.lineno else "The file"
+        return "", f"{place} is no Python: {error.msg}."
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:
-        return "", f"The file is no Python: {error}."
+        return "", f"The file is no Python: {error or type(error).__name__}."
     return source, ""
 
 
@@ -196,7 +203,14 @@ def grade_exercise(exercise: Exercise, file: str, source: str, closed: Sequence[
         reason = str(refused)
     except Wrong as wrong:
         reason = f"The file does not load: {wrong}"
-    return Graded(exercise.name, 0.0, exercise.points, reason=reason)
+    return Graded(exercise.name, 0.0, exercise.points, reason=legible(reason))
+
+
+def legible(text: str) -> str:
+    """A sentence in which a student's own words may stand, fit for a terminal and a file."""
+    text = text.encode("utf-8", "replace").decode()
+    text = "".join(letter if letter.isprintable() else " " for letter in text)
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
 def seed_of(exercise: Exercise, check: Scored) -> int:
@@ -221,7 +235,7 @@ def run_checks(exercise: Exercise, answer: Callable) -> Graded:
             if not isinstance(error, Wrong):  # a check that met what it did not expect
                 said = f"It returns something of another form than is asked for ({type(error).__name__}: {error})."
             if check.public:
-                result.failed.append((check.title, said))
+                result.failed.append((check.title, legible(said)))
             else:
                 result.hidden_failed += 1
         else:

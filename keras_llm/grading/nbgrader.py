@@ -26,7 +26,7 @@ def write_assignment(chapter: str, to: Path) -> Path:
     try:
         from nbformat import v4, write
     except ImportError as error:
-        raise InputError("Notebooks need nbformat: pip install nbformat.") from error
+        raise InputError('Notebooks need nbformat: pip install -c constraints.txt -e ".[book]".') from error
     target = to / "source" / chapter / f"{chapter}.ipynb"
     if target.exists():
         raise InputError(f"{target} is there already: remove it, or name another folder with --to.")

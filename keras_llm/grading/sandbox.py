@@ -78,7 +78,21 @@ class Sandbox:
     def __enter__(self) -> "Sandbox":
         adopt_orphans()
         self.mark = uuid.uuid4().hex
+        self.process: subprocess.Popen | None = None
+        self.reason: str | None = None
+        self.at_first: int | None = None  # bytes of memory, before the student's code runs
+        self.watching = True
+        self.deadline = time.monotonic() + 60  # Python's own start, and that of libraries
+        self.watcher = threading.Thread(target=self._watch, daemon=True)
         self.folder = Path(tempfile.mkdtemp(prefix="keras_llm_grade_"))
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _start(self) -> None:
         scratch = self.folder / "scratch"
         scratch.mkdir()
         self.printed = self.folder / "printed.txt"
@@ -86,6 +100,9 @@ class Sandbox:
         environment = {name: os.environ[name] for name in kept if name in os.environ}
         environment |= {MARK: self.mark, "HOME": str(scratch), "TMPDIR": str(scratch), "KERAS_HOME": str(scratch)}
         environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+        # Fonts that were found once are known; to look for them takes longer than an exercise may.
+        fonts = os.environ.get("MPLCONFIGDIR") or str(Path.home() / ".cache" / "matplotlib")
+        environment |= {"MPLBACKEND": "Agg", "MPLCONFIGDIR": fonts}
         ALIVE.add(self)
         self.process = subprocess.Popen(
             [sys.executable, "-I", "-B", worker.__file__],
@@ -96,11 +113,6 @@ class Sandbox:
             env=environment,
             start_new_session=True,
         )
-        self.reason: str | None = None
-        self.at_first: int | None = None  # bytes of memory, before the student's code runs
-        self.watching = True
-        self.deadline = time.monotonic() + 60  # Python's own start, and TensorFlow's
-        self.watcher = threading.Thread(target=self._watch, daemon=True)
         self.watcher.start()
         order = {
             "file": self.file,
@@ -113,23 +125,20 @@ class Sandbox:
             "processor_seconds": int(self.limits.seconds) + 60,
         }
         self._send(order)
-        try:
-            self.isolated: bool = self._receive().get("value")
-            self.at_first = psutil.Process(self.process.pid).memory_info().rss
-            self.deadline = time.monotonic() + self.limits.seconds
-            self._receive()  # the file is loaded
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
+        self.isolated = self._receive().get("value")
+        self.at_first = psutil.Process(self.process.pid).memory_info().rss
+        self.deadline = time.monotonic() + self.limits.seconds
+        self._receive()  # the file is loaded
 
     def __exit__(self, *error: object) -> None:
         self.watching = False
-        self.watcher.join()
-        self._kill()
-        for stream in (self.process.stdin, self.process.stdout):
-            with contextlib.suppress(OSError):
-                stream.close()
+        if self.watcher.is_alive():
+            self.watcher.join()
+        if self.process is not None:
+            self._kill()
+            for stream in (self.process.stdin, self.process.stdout):
+                with contextlib.suppress(OSError):
+                    stream.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def call(self, name: str, *arguments: Any, **options: Any) -> Any:
@@ -201,6 +210,8 @@ class Sandbox:
             raise Refused(f"It needs more than {self.limits.memory_mb} MB of memory in {place}.")
         if error == "NotImplementedError":
             raise Refused(f"Not answered yet. {text}")
+        if error == "Missing":
+            raise Refused(text)
         if error == "NoAnswer":
             return f"It returns {kind(text)}; numbers, texts, arrays, and lists and dicts of them can be checked."
         return f"{error} in {place}: {text}" if text else f"{error} in {place}"
@@ -226,10 +237,9 @@ class Sandbox:
 
     def _watch(self) -> None:
         """Look at the process again and again, and kill it when it takes too much."""
-        process = psutil.Process(self.process.pid)
         while self.watching and self.process.poll() is None:
             with contextlib.suppress(psutil.Error, OSError):  # it may end while it is looked at
-                self.reason = self._too_much(process)
+                self.reason = self._too_much(psutil.Process(self.process.pid))
             if self.reason is not None:
                 self._kill()
                 return
@@ -262,6 +272,11 @@ class Sandbox:
                     each.kill()
             psutil.wait_procs(family, timeout=1)
         self.process.wait()
+        workers = {sandbox.process.pid for sandbox in list(ALIVE) if sandbox.process is not None}
+        for each in psutil.Process().children():  # of another session, and dead: orphans that we were left
+            with contextlib.suppress(psutil.Error, OSError):
+                if each.status() == psutil.STATUS_ZOMBIE and each.pid not in workers and in_other_session(each.pid):
+                    os.waitpid(each.pid, os.WNOHANG)
 
     def _is_ours(self, process: psutil.Process) -> bool:
         try:
@@ -271,9 +286,13 @@ class Sandbox:
             # It may have thrown the mark away, but it stands in another session than the grader and its own children,
             # and is none that the grader has forked just now.
             here = psutil.Process()
-            return os.getsid(process.pid) != os.getsid(0) and process.cmdline() != here.cmdline()
+            return in_other_session(process.pid) and process.cmdline() != here.cmdline()
         except (psutil.Error, OSError):
             return False
+
+
+def in_other_session(process: int) -> bool:
+    return hasattr(os, "getsid") and os.getsid(process) != os.getsid(0)
 
 
 def stop_all() -> None:

@@ -14,6 +14,7 @@ MUTANTS = {
         ("np.where(mask, scores, -1e9)", "scores * mask", "sets scores to 0"),
         ("if mask is not None:", "if False:", "has no effect"),
         (" - scores.max(axis=-1, keepdims=True)", "", "overflows"),
+        (" - scores.max(axis=-1, keepdims=True)", " - scores.max()", "largest score of each row"),
         ("np.swapaxes(keys, -1, -2)", "keys.T", "ValueError: matmul"),
         ("weights = weights / weights.sum(axis=-1, keepdims=True)", "pass", "do not sum to 1"),
         ("return weights @ values", "return 0 * (weights @ values)", "Check the formula"),
@@ -51,6 +52,7 @@ MUTANTS = {
         ("math.sqrt(width)", "width", "divided by D"),
         ("default_rng(seed)", "default_rng()", "with the same seed differ"),
         ("default_rng(seed)", "default_rng(0)", "use the seed"),
+        ("size=(pairs, width)", "size=(100 * pairs, width)", "as many pairs as asked"),
         (
             "return float(scores.std()), float((scores / math.sqrt(width)).std())",
             "return math.sqrt(width), 1.0",
