@@ -1,5 +1,7 @@
 """The web book, from the lessons themselves: sphinx-build chapters build/book (see the README)."""
 
+from keras_llm.pages import recorded_figures
+
 project = "keras_llm"
 author = "The keras_llm developers"
 html_title = "How large language models are trained"
@@ -8,7 +10,8 @@ language = "en"
 extensions = ["myst_nb", "sphinx-mathjax-offline"]
 nb_custom_formats = {".py": "keras_llm.pages.read"}
 nb_execution_mode = "off"  # pages show the recorded run
-myst_enable_extensions = ["colon_fence", "dollarmath"]
+myst_enable_extensions = ["colon_fence", "dollarmath", "substitution"]
+myst_substitutions = recorded_figures()  # in the running text: {{ ch03.test_accuracy }}
 myst_heading_anchors = 3
 exclude_patterns = ["conf.py", "__init__.py", "**/__init__.py", "**/__main__.py", "**/checks.py", "**/exercises.py"]
 suppress_warnings = ["mystnb.unknown_mime_type"]

@@ -50,6 +50,21 @@ def lesson_page(text: str) -> Any:
     return notebook
 
 
+def recorded_figures() -> dict[str, dict[str, str]]:
+    """The recorded figures of each chapter, ``ch03`` and so on, as they stand in running text."""
+    records = {name.split("_")[0]: book.record_of(folder) for name, folder in book.chapters().items()}
+    return {
+        chapter: {name: shown(each["value"]) for name, each in record["figures"].items()}
+        for chapter, record in records.items()
+        if record
+    }
+
+
+def shown(value: float) -> str:
+    """A number as running text has it: shares with three places, larger ones with fewer."""
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}" if abs(value) < 100 else f"{value:,.0f}"
+
+
 def figures_of(sources: list[str], names: list[str]) -> list[list[str]]:
     """Which of the recorded figures each cell draws: by name, by a name with gaps, or, last, whatever is left."""
     drawn: list[list[str]] = [[] for _ in sources]

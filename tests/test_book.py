@@ -89,3 +89,11 @@ def test_nothing_is_asked_of_the_network_and_no_link_is_dead(built) -> None:
             path = each.split("#")[0].split("?")[0]
             if path and not re.match(r"[a-z]+:", path):
                 assert (page.parent / path).exists(), f"{page}: {each}"
+
+
+def test_figures_in_running_text_are_the_recorded_ones(built) -> None:
+    page = (built / "documents.html").read_text(encoding="utf-8")
+    assert "{{" not in page
+    for chapter, name in (("ch03_lstm_classifier", "test_accuracy_document"), ("ch07_finetuning", "test_accuracy")):
+        assert f"{book.record_of(book.chapters()[chapter])['figures'][name]['value']:.3f}" in page
+    assert (pages.shown(0.8575), pages.shown(51.47), pages.shown(452.0)) == ("0.858", "51.5", "452")
