@@ -169,3 +169,21 @@ def test_the_table_of_chapters_agrees_with_the_record(chapter) -> None:
 
 def _rounded(value: float, like: str) -> float:
     return round(value, len(like.partition(".")[2]))
+
+
+def test_the_chinese_readme_says_the_same() -> None:
+    chinese = (ROOT / "README.zh.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^```bash\n(.*?)^```", chinese, re.MULTILINE | re.DOTALL)) <= set(
+        re.findall(r"^```bash\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+    )
+    assert {found for found in re.findall(r"`(keras-llm [^`]*)`", chinese)} <= inline_commands() | set(
+        re.findall(r"`(keras-llm [^`]*)`", TEXT)
+    )
+
+    def rows(text: str) -> list[list[str]]:
+        lines = [line for line in text.splitlines() if line.startswith("| ") and "`keras-llm run ch" in line]
+        return [re.findall(r"\d+\.\d+", line.split("|", 4)[-1]) for line in lines]
+
+    assert rows(chinese) == rows(TEXT) and len(rows(TEXT)) == len(book.chapters())
+    for target in re.findall(r"\]\(([^)#]+)\)", chinese):
+        assert (ROOT / target).exists(), target
