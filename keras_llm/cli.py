@@ -105,6 +105,7 @@ def run(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Decides weights, shuffling and dropout.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --output.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show the training in TensorBoard, in your browser.")] = False,
 ) -> None:
     """Run a chapter's lesson: train its models, measure them, draw the figures."""
     from keras_llm import runs
@@ -119,7 +120,7 @@ def run(
         raise InputError("--data and --dataset exclude each other: leave one of them away.")
     if preset == "smoke":
         os.environ.setdefault("XLA_FLAGS", runs.QUICK_COMPILATION)
-    runs.request(runs.Options(preset, data, dataset, test_data, encoding, output, seed, resume, weights))
+    runs.request(runs.Options(preset, data, dataset, test_data, encoding, output, seed, resume, weights, watch))
     run_lesson(name)
 
 

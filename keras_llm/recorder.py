@@ -19,6 +19,10 @@ def stage_callbacks(
     """See :meth:`keras_llm.runs.Run.callbacks`."""
     stopping = [early_stopping] if early_stopping is not None else []
     recorded = [*stopping, Recorder(run, stage, early_stopping, text_model), TrainingLog(run.output / LOG, stage)]
+    if run.options.watch:
+        from keras_llm.watching import FOLDER, Board
+
+        recorded.append(Board(run.output / FOLDER / stage))
     if not checkpoints:
         return recorded
     identity = {} if text_model is None else {"tokenizer": text_model.tokenizer.fingerprint}

@@ -101,6 +101,10 @@ class Run(Sources):
     def introduce(self) -> None:
         """Say what runs, where its results go, and how many minutes it will take."""
         print(f"{self.chapter}, preset {self.preset}, seed {self.seed}; results go to {self.output}")
+        if self.options.watch:
+            from keras_llm import watching
+
+            print(f"TensorBoard: {watching.serve(self.output / watching.FOLDER)}")
         if self.preset == "smoke":
             return
         from keras_llm.training.yardstick import machine_speed
@@ -152,12 +156,24 @@ class Run(Sources):
         from keras_llm.plots import save
 
         path = save(figure, self.folder() / f"{name}.png")
+        if self.options.watch:
+            from keras_llm import watching
+
+            watching.show_figure(self.output / watching.FOLDER, path)
         jupyter = sys.modules.get("IPython")
         if jupyter is not None and jupyter.get_ipython() is not None:
             from IPython.display import Image, display
 
             display(Image(filename=str(path), width=800))
         return path
+
+    def sample(self, name: str, text: str) -> None:
+        """Print what a model has written; a run that is watched keeps it too."""
+        print(text)
+        if self.options.watch:
+            from keras_llm import watching
+
+            watching.show_text(self.folder() / watching.FOLDER, name, text)
 
     def compare_with_record(self) -> None:
         """Print this run's figures beside the recorded ones, and which of them are outside the tolerance."""

@@ -26,6 +26,7 @@ class Options:
     seed: int = 0
     resume: bool = False
     weights: Path | None = None
+    watch: bool = False
 
 
 class Sources:

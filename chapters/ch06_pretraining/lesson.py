@@ -436,7 +436,7 @@ run.figure(
 sampling = Sampling(temperature=0.8, top_p=0.95)
 beginning = {"en": "The ", "zh": "却说"}.get(corpus.language, test[0][:8])
 for name, writer in (("subwords", language_model), ("characters", best)):
-    print(f"\n{name}: {beginning}{''.join(writer.stream(beginning, 200, sampling, run.seed))}")
+    run.sample(name, f"\n{name}: {beginning}{''.join(writer.stream(beginning, 200, sampling, run.seed))}")
 
 # %% [markdown]
 # ## 6. Three vocabularies

@@ -276,7 +276,7 @@ run.figure(
 shown = 1 % preset.texts
 print(f"… {tokenizer.decode(prompts[shown])}")
 for name in (REAL, "greedy", "beam of 4", "temperature 0.8", "top-p 0.9", "temperature 1.3"):
-    print(f"\n[{name}]{tokenizer.decode(written_by[name][shown])}")
+    run.sample(name, f"\n[{name}]{tokenizer.decode(written_by[name][shown])}")
 
 # %% [markdown]
 # ## 4. The cache
@@ -437,7 +437,7 @@ for name in ("train", "test"):
 
 talk = Conversation(talker, Sampling(temperature=0.3, top_p=0.9), run.seed)
 for question in (*questions, *(dialogue[0] for dialogue in parts["test"][:3])):
-    print(f"> {question}\n{''.join(talk.reply(question))}")
+    run.sample(question, f"> {question}\n{''.join(talk.reply(question))}")
 
 # %% [markdown]
 # The first questions are like those that it was taught; the last three are new to it. It answers in the tone of the
