@@ -330,7 +330,7 @@ best = keras.callbacks.EarlyStopping("val_accuracy", mode="max", patience=epochs
 same = {"batch_size": 128, "steps_per_program": 4}  # and so the same compiled programs
 validation = in_training.arrays(reviews.validation)
 history = fit(pretrained, rows, validation, epochs, run.callbacks("full", best, full), **same)
-fit(pretrained, last_rows, None, epochs + 1, run.callbacks("last"), initial_epoch=epochs, **same)
+fit(pretrained, last_rows, callbacks=run.callbacks("last"), **same)
 
 # %% [markdown]
 # ## 4. Evaluate

@@ -23,9 +23,10 @@ from typing import Any
 
 import psutil
 
-from keras_llm.grading import worker
+from keras_llm.grading import frames
 from keras_llm.grading.checks import Wrong, kind
 
+WORKER = Path(__file__).with_name("worker.py")
 MARK = "KERAS_LLM_GRADED"  # in the environment of a student's process and of all that it starts
 ALIVE: weakref.WeakSet["Sandbox"] = weakref.WeakSet()
 EVERY = 0.02  # seconds between two looks at a process
@@ -105,7 +106,7 @@ class Sandbox:
         environment |= {"MPLBACKEND": "Agg", "MPLCONFIGDIR": fonts}
         ALIVE.add(self)
         self.process = subprocess.Popen(
-            [sys.executable, "-I", "-B", worker.__file__],
+            [sys.executable, "-I", "-B", str(WORKER)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -157,7 +158,7 @@ class Sandbox:
             return len(functions) - 1
 
         call = {"name": name, "arguments": list(arguments), "options": options}
-        self._write(worker.pack(call, number))
+        self._write(frames.pack(call, number))
         while True:
             result = self._receive()
             if "function" not in result:
@@ -169,7 +170,7 @@ class Sandbox:
                 self._send({"raises": f"the function that you were given: {error}"})
 
     def _send(self, value: Any) -> None:
-        self._write(worker.pack(value))
+        self._write(frames.pack(value))
 
     def _write(self, frame: bytes) -> None:
         with contextlib.suppress(OSError):  # a process that has gone says why below
@@ -179,12 +180,12 @@ class Sandbox:
     def _receive(self) -> dict:
         """The next frame; only what has the shape of an answer passes."""
         try:
-            parts = worker.read_parts(self.process.stdout, self.limits.answer_mb * 2**20)
-            result = worker.unpack(parts)
+            parts = frames.read_parts(self.process.stdout, self.limits.answer_mb * 2**20)
+            result = frames.unpack(parts)
             known = isinstance(result, dict) and {"value", "function", "error", "forbidden"} & set(result)
         except EOFError:
             raise Refused(self.reason or self._ended()) from None
-        except worker.TooLarge:
+        except frames.TooLarge:
             raise Refused(f"It returns more than {self.limits.answer_mb} MB.") from None
         except (ValueError, KeyError, TypeError, IndexError, RecursionError, MemoryError):
             known = False
