@@ -33,7 +33,7 @@ def write_notebook(chapter: str, to: Path, preset: str = "cpu") -> Path:
         import jupytext
         from nbformat.v4 import new_code_cell
     except ImportError as error:
-        raise InputError('Notebooks need jupytext: pip install "keras_llm[book]".') from error
+        raise InputError('Notebooks need jupytext: pip install -c constraints.txt -e ".[book]".') from error
     target = to / f"{chapter}.ipynb"
     if target.exists():
         raise InputError(f"{target} is there already: rename it, or name another folder with --to.")

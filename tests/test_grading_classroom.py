@@ -207,10 +207,6 @@ def test_an_interrupted_class_goes_on(tmp_path, monkeypatch) -> None:
     assert sorted(graded) == ["a", "b", "c"] and report.exists()
 
 
-def test_mutants_of_the_class_are_planted_ones() -> None:
-    assert any("division by √D" in message for _, _, message in MUTANTS["attention"])
-
-
 def test_the_assignment_for_nbgrader_runs(tmp_path) -> None:
     nbformat = pytest.importorskip("nbformat")
     main(["exercise", "ch04", "--to", str(tmp_path), "--nbgrader"])

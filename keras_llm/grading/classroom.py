@@ -144,6 +144,11 @@ def read_report(path: Path) -> dict[str, Any] | None:
         return None
 
 
+def short(reason: str) -> str:
+    """A reason in a few words: what a stub says of itself would hide the mistakes of others."""
+    return reason.split(" yet. ")[0]
+
+
 def table(rows: list[dict[str, Any]]) -> str:
     """The class as CSV: a row a student, a column an exercise."""
     names = [each["name"] for each in rows[0]["exercises"]]
@@ -151,7 +156,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     writer = csv.writer(file)
     writer.writerow(["student", "file", "points", "max_points", *names, "remarks"])
     for row in rows:
-        reasons = dict.fromkeys(each["reason"].split(" yet. ")[0] for each in row["exercises"] if each["reason"])
+        reasons = dict.fromkeys(short(each["reason"]) for each in row["exercises"] if each["reason"])
         cells = [row["student"], row["file"], row["points"], row["max_points"]]
         cells += [*(each["points"] for each in row["exercises"]), " | ".join(reasons)]
         # A spreadsheet would compute what begins so.
@@ -171,9 +176,7 @@ def page(chapter: str, rows: list[dict[str, Any]]) -> str:
         bar = f'<div class="bar"><div style="width:{share:.0%}"></div></div>'
         exercises.append(f"<tr><td>{html.escape(name)}</td><td>{bar}</td><td>{share:.0%}</td><td>{full}</td></tr>")
         for row, each in zip(rows, graded, strict=True):
-            for sentence in (
-                [each.reason.split(" yet. ")[0]] if each.reason else [f"{title} {why}" for title, why in each.failed]
-            ):
+            for sentence in [short(each.reason)] if each.reason else [f"{title} {why}" for title, why in each.failed]:
                 failures[name, sentence].append(row["student"])
     common = sorted(failures.items(), key=lambda item: -len(item[1]))[:30]
     told = [

@@ -19,7 +19,7 @@ def gelu(x):
     """GELU, x Φ(x), exactly (Hendrycks and Gimpel 2016, section 2).
 
     Keras's own goes through erfc, which TensorFlow computes slowly on a CPU: that took a third of the time in which a
-    BERT reads a text. This form, oneDNN works out together with the product before it.
+    BERT reads a text. oneDNN works this form out together with the product before it.
     """
     return 0.5 * x * (1.0 + ops.erf(x * math.sqrt(0.5)))
 
