@@ -13,6 +13,7 @@ from keras_llm import book
 
 FIGURE = re.compile(r"run\.figure\(\s*(?:(?P<f>f?)\"(?P<name>[^\"]+)\"|(?P<variable>\w+))")
 REGION = re.compile(r" *# (BEGIN|END) SOLUTION.*\n?")
+FIELD = re.compile(r"^([A-Z][a-z ]+):(?: |\n|$)", re.MULTILINE)  # of an exercise's docstring: "Hint: …"
 
 
 def read(text: str) -> Any:
@@ -39,6 +40,8 @@ def lesson_page(text: str) -> Any:
     drawn = figures_of([cell.source if cell.cell_type == "code" else "" for cell in notebook.cells], list(figures))
     for cell, names in zip(notebook.cells, drawn, strict=True):
         cells.append(cell)
+        if len(cells) == 1:
+            cells.append(new_markdown_cell(documents_of(chapter)))
         for name in names:
             caption = figures[name]
             shown = f":::{{figure}} recorded/{name}.png\n:alt: {caption}\n\n{caption}\n:::"
@@ -50,14 +53,36 @@ def lesson_page(text: str) -> Any:
     return notebook
 
 
+def documents_of(chapter: str) -> str:
+    """A line that leads from a chapter to its documents, as ``documents.md`` has them."""
+    table = (book.chapters()[chapter].parent / "documents.md").read_text(encoding="utf-8")
+    parts = re.split(r"^\(d(\d)\)=$", table, flags=re.MULTILINE)[1:]
+    found = [number for number, part in zip(parts[::2], parts[1::2], strict=True) if f"({chapter}/lesson)" in part]
+    links = ", ".join(f"[D{number}](#d{number})" for number in found)
+    return f"**What the documents say, and what was measured**, section by section: {links}."
+
+
 def recorded_figures() -> dict[str, dict[str, str]]:
-    """The recorded figures of each chapter, ``ch03`` and so on, as they stand in running text."""
-    records = {name.split("_")[0]: book.record_of(folder) for name, folder in book.chapters().items()}
-    return {
-        chapter: {name: shown(each["value"]) for name, each in record["figures"].items()}
-        for chapter, record in records.items()
-        if record
-    }
+    """What was recorded of each chapter, as it stands in running text.
+
+    Returns:
+        The figures as ``ch03`` and so on, each by its name; and how they were recorded, as ``recorded_ch03``.
+    """
+    found = {}
+    for name, folder in book.chapters().items():
+        record, short = book.record_of(folder), name.split("_")[0]
+        if record:
+            machine, versions = record["machine"], record["versions"]
+            found[short] = {figure: shown(each["value"]) for figure, each in record["figures"].items()}
+            found[f"recorded_{short}"] = {
+                "preset": record["preset"],
+                "seeds": ", ".join(map(str, record["seeds"])),
+                "minutes": f"{record['minutes']:.0f}",
+                "machine": f"{machine['processor']} ({machine['cores']} CPU, {machine['memory_gb']:.0f} GB)",
+                "tensorflow": versions["tensorflow"],
+                "keras": versions["keras"],
+            }
+    return found
 
 
 def shown(value: float) -> str:
@@ -84,21 +109,14 @@ def figures_of(sources: list[str], names: list[str]) -> list[list[str]]:
 
 def recorded_table(chapter: str) -> str:
     """What was recorded of a chapter, and where."""
-    record = book.record_of(book.chapters()[chapter])
-    machine, versions = record["machine"], record["versions"]
+    short, record = chapter.split("_")[0], book.record_of(book.chapters()[chapter])
     rows = [f"| `{name}` | {each['value']:.4g} | {each['tolerance']:.2g} |" for name, each in record["figures"].items()]
-    seeds = ", ".join(map(str, record["seeds"]))
-    return "\n".join(
-        [
-            f"Recorded with the preset {record['preset']}, seeds {seeds}, in {record['minutes']:.0f} minutes on "
-            f"{machine['processor']} ({machine['cores']} cores, {machine['memory_gb']:.0f} GB), TensorFlow "
-            f"{versions['tensorflow']}, Keras {versions['keras']}:",
-            "",
-            "| figure | value | tolerance |",
-            "|---|---|---|",
-            *rows,
-        ]
+    told = (
+        "Recorded with the preset {{ RUN.preset }}, seeds {{ RUN.seeds }}, in {{ RUN.minutes }} minutes on "
+        "{{ RUN.machine }}, TensorFlow {{ RUN.tensorflow }}, Keras {{ RUN.keras }}:"
     )
+    heading = ["", "| figure | value | tolerance |", "|---|---|---|"]
+    return "\n".join([told.replace("RUN", f"recorded_{short}"), *heading, *rows])
 
 
 def exercises_page(text: str) -> Any:
@@ -112,13 +130,28 @@ def exercises_page(text: str) -> Any:
     lines = text.splitlines(keepends=True)
     nodes = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     for node in nodes:
-        documentation = ast.get_docstring(node)
-        title = documentation.split("\n")[0].rstrip(".")
-        start, body = node.lineno - 1, node.body[1].lineno - 1
+        title, _, asked = ast.get_docstring(node).partition("\n")
+        start, documentation, body = node.lineno - 1, node.body[0].lineno - 1, node.body[1].lineno - 1
         end = next((index for index in range(body, len(lines)) if "# END SOLUTION" in lines[index]), node.end_lineno)
-        asked = "".join(lines[start:body])
-        asked = re.sub(r" *# BEGIN SOLUTION.*\n", "", asked).rstrip()
+        signature = "".join(lines[start:documentation]).rstrip()
         answer = REGION.sub("", "".join(lines[node.body[0].end_lineno : end + 1])).rstrip()
-        cells.append(f"## {title}\n\n```python\n{asked}\n```")
+        cells.append(f"## {title.rstrip('.')}\n\n```python\n{signature}\n```\n\n{exercise_prose(asked)}")
         cells.append(f"::::{{admonition}} Solution\n:collapsible: closed\n\n```python\n{answer}\n```\n::::")
     return new_notebook(cells=[new_markdown_cell(cell) for cell in cells])
+
+
+def exercise_prose(documentation: str) -> str:
+    """What a docstring says of an exercise, as Markdown: a point for each of its fields, and one for each argument."""
+    points: list[str] = []
+    names = [match for match in FIELD.finditer(documentation)]
+    ends = [*(match.start() for match in names[1:]), len(documentation)]
+    for match, end in zip(names, ends, strict=True):
+        content = documentation[match.end() : end]
+        if match[1] == "Args":
+            points.append("* **Arguments:**")
+            arguments = re.split(r"\n    (?=\S)", "\n" + content.strip("\n"))[1:]
+            for name, _, about in (argument.partition(": ") for argument in arguments):
+                points.append(f"  * `{name}`: {' '.join(about.split())}")
+        else:
+            points.append(f"* **{match[1]}:** {' '.join(content.split())}")
+    return "\n".join(points)

@@ -94,8 +94,11 @@ draw = np.random.default_rng(run.seed)
 # %% [markdown]
 # ## 1. Forward: y = σ(Wx + b)
 #
-# One layer multiplies, adds and bends; a network is one layer after the other, each fed with the `a` of the one before.
-# The sigmoid σ(z) = 1 / (1 + e⁻ᶻ) is written so that no e⁻ᶻ can overflow: 1 + e⁻ᶻ = exp(log(1 + e⁻ᶻ)).
+# One layer multiplies, adds and bends; a network is one layer after the other, each fed with the `a` of the one before:
+#
+# $$z = xW + b, \qquad a = \sigma(z) = \frac{1}{1 + e^{-z}}$$
+#
+# The sigmoid σ is written so that no e⁻ᶻ can overflow: 1 + e⁻ᶻ = exp(log(1 + e⁻ᶻ)).
 
 # %%
 Layers = list[tuple[np.ndarray, np.ndarray]]  # W and b of each layer
@@ -124,13 +127,23 @@ def glorot(sizes: tuple[int, ...], draw: np.random.Generator) -> Layers:
 #
 # The chain rule, from the last layer to the first. D0 has the first three lines, for one point:
 #
-#     δ  = ∂L/∂z = ∂L/∂a · ∂a/∂z        and for the sigmoid ∂a/∂z = a(1 − a)
-#     dW = δ·xᵀ                          here xᵀ·δ, which adds up over the batch
-#     db = δ                             here its sum over the batch
-#     ∂L/∂a of the layer before = δ·Wᵀ   what D0 leaves out
+# $$
+# \begin{aligned}
+# \delta &= \frac{\partial L}{\partial z} = \frac{\partial L}{\partial a} \cdot \frac{\partial a}{\partial z},
+#     \qquad \frac{\partial a}{\partial z} = a(1 - a) \text{ for } \sigma \\
+# dW &= \delta\, x^\top, \qquad db = \delta \\
+# \frac{\partial L}{\partial a_{\ell-1}} &= \delta\, W^\top
+# \end{aligned}
+# $$
 #
-# Two losses, both means over the batch: the squared error (a − y)², and the cross-entropy −y log a − (1−y) log(1−a),
-# whose unit is the nat, because the logarithm is the natural one.
+# Here x is a whole batch: dW is xᵀ·δ, which adds up over its rows, and db the sum of δ over them. The last line, to the
+# layer before, is what D0 leaves out.
+#
+# Two losses, both means over the batch: the squared error, and the cross-entropy, whose unit is the nat, because the
+# logarithm is the natural one:
+#
+# $$(a - y)^2 \qquad\text{and}\qquad -y \ln a - (1 - y) \ln(1 - a)$$
+#
 # For the second one a(1 − a) cancels, and δ is a − y: section 11 shows what that is worth.
 
 
@@ -219,6 +232,16 @@ run.record(train_gradient_error_finite=worst["finite"], train_gradient_error_tap
 
 # %% [markdown]
 # ## 4. The same network in Keras, and in the course's loop
+#
+# D0's flow chart (section 2.4), with its last arrow mended:
+#
+# ```mermaid
+# flowchart TD
+#     accDescr: D0's steps of training from top to bottom; the update leads back to the forward pass.
+#     data["prepare the data"] --> weights["initialise the weights"] --> forward["forward pass"]
+#     forward --> loss["loss"] --> backward["backward pass: gradients"] --> update["update the weights"]
+#     update -->|"next batch"| forward
+# ```
 #
 # Three implementations begin with the same weights and take the same points: NumPy with the gradient of section 2,
 # Keras's `model.fit`, and `keras_llm.training.fit`, the loop of this course, which puts many steps into one compiled
@@ -474,11 +497,11 @@ run.record(validation_accuracy_zero=accuracy, train_kinds_of_units_zero=kinds)
 #
 # | optimizer | step | gradient from |
 # |---|---|---|
-# | gradient descent | −η g | all points |
-# | stochastic gradient descent (SGD) | −η g | a batch of 32 |
-# | SGD with momentum | −η m, with m ← 0.9 m + g | a batch |
-# | Adam | −η m̂ / (√v̂ + ε), with moving means m̂ of g and v̂ of g² | a batch |
-# | AdamW | as Adam, and −η λ w | a batch |
+# | gradient descent | $-\eta g$ | all points |
+# | stochastic gradient descent (SGD) | $-\eta g$ | a batch of 32 |
+# | SGD with momentum | $-\eta m$, with $m \leftarrow 0.9\,m + g$ | a batch |
+# | Adam | $-\eta\,\hat m / (\sqrt{\hat v} + \epsilon)$, moving means $\hat m$ of $g$, $\hat v$ of $g^2$ | a batch |
+# | AdamW | as Adam, and $-\eta \lambda w$ | a batch |
 #
 # Each is trained with three learning rates, ten times apart, and shown with the one that ended lowest: an optimizer
 # that looks bad is often one with a bad rate. (Momentum adds up about ten gradients, so its rates are ten times smaller
@@ -579,8 +602,9 @@ run.figure("saturated", figure)
 # GB·s instead of hours. For each weight and each row (in a language model: each token), the way forward is a
 # multiplication and an addition, and the way back is twice that, once for dW and once for the δ of the layer before:
 #
-#     operations = 6 × parameters × rows        seconds = operations / (operations a second)
+# $$C = 6\,N \cdot R, \qquad t = \frac{C}{F}$$
 #
+# with C operations for N parameters and R rows, and t seconds at F operations a second
 # (Kaplan et al. 2020, section 2.1. Embeddings do not count, they only look up; and the first layer needs no δ for what
 # is before it.) Which operations a second? The most that this machine gives is the speed of a large matrix product, its
 # **peak**. The share of it that a training reaches is called MFU, model FLOPs utilisation. Wide layers come nearest to

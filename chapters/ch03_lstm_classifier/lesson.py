@@ -222,6 +222,21 @@ def score(
 # Exactly its layers, sizes, optimizer and batch size. Look at the curves: the training loss falls on and on, the
 # validation loss turns almost at once. The model has more than two million weights in its embedding alone, and a
 # few thousand sentences to learn them from: it learns those sentences by heart.
+#
+# An LSTM keeps a cell c beside its output h, and changes both with each token x. Four gates, all of the same input, say
+# what is new (i, g), what of the old cell stays (f), and what of it is shown (o); ⊙ multiplies number by number
+# (Hochreiter and Schmidhuber 1997; the forget gate by Gers et al. 2000):
+#
+# $$
+# \begin{aligned}
+# i, f, o &= \sigma(x_t W + h_{t-1} U + b), \qquad g = \tanh(x_t W + h_{t-1} U + b) \\
+# c_t &= f \odot c_{t-1} + i \odot g \\
+# h_t &= o \odot \tanh(c_t)
+# \end{aligned}
+# $$
+#
+# Each gate has its own W, U and b. Where f is near 1, the cell and its gradient pass a token unchanged: that is how an
+# LSTM remembers.
 
 # %%
 if not run.own_data:

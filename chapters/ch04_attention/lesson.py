@@ -124,7 +124,9 @@ for name, matrix in (("X", X), ("Q = X W_Q", Q), ("K = X W_K", K), ("V = X W_V",
 # %% [markdown]
 # The product of a query and a key says how well they fit: row = who asks, column = who is asked. Divided by √d, each
 # row goes through a softmax, which turns it into **weights** that are positive and add up to 1. A word's output is the
-# mean of all values by its weights. That is all of attention.
+# mean of all values by its weights. That is all of attention:
+#
+# $$\operatorname{Attention}(Q, K, V) = \operatorname{softmax}\left(\frac{Q K^\top}{\sqrt{d}}\right) V$$
 
 
 # %%
@@ -169,9 +171,13 @@ print(f"\nlargest difference from keras_llm.layers.scaled_dot_product_attention:
 # is 8, and e⁸ is about 3,000: a key that is one deviation ahead gets 3,000 times the weight of the middle one, before
 # anything was learned. Divided by √d, scores have variance 1 at every width.
 #
-# And a softmax that is sure learns nothing: when score j moves, weight p_i moves by p_i(1 − p_i) if i = j, and by
-# −p_i·p_j if not. Both are 0 when each weight is 0 or 1. The last column is the size of all slopes together (the
-# Frobenius norm of their matrix), the median of the queries: where two keys are equally good, slopes stay large.
+# And a softmax that is sure learns nothing. When score $s_j$ moves, weight $p_i$ moves by
+#
+# $$\frac{\partial p_i}{\partial s_j} = p_i \, (\delta_{ij} - p_j),$$
+#
+# where $\delta_{ij}$ is 1 if i = j, else 0. That is 0 when each weight is 0 or 1. The last column is the size of all
+# slopes together (the Frobenius norm of their matrix), the median of the queries: where two keys are equally good,
+# slopes stay large.
 
 # %%
 KEYS = 32
@@ -334,7 +340,11 @@ run.figure("masks", figure)
 #
 # In the formula no word has a number. Permute the words and the outputs are permuted with them, nothing else: attention
 # reads a bag of words. So a position must be *in* the vectors. The paper adds to each a vector of sines and cosines of
-# its position, from fast to slow, as the hands of a clock for seconds, minutes and hours.
+# its position, from fast to slow, as the hands of a clock for seconds, minutes and hours (Vaswani et al. 2017, 3.5):
+#
+# $$
+# P_{t,\,2i} = \sin\left(\frac{t}{10000^{2i/D}}\right), \qquad P_{t,\,2i+1} = \cos\left(\frac{t}{10000^{2i/D}}\right)
+# $$
 
 # %%
 x, order = draw.normal(size=(1, 6, 16)).astype("float32"), np.array([3, 0, 5, 1, 4, 2])

@@ -151,6 +151,19 @@ assert losses == [0.0, 0.0, 0.0]
 # %% [markdown]
 # ## 2. The formulas beside the code
 #
+# D3's flow chart (section 3) has one line from the embedding to the output. Two things meet in the decoder, though: the
+# source by way of the encoder, and what has been written so far.
+#
+# ```mermaid
+# flowchart TD
+#     accDescr: The source goes through the encoder, the target so far through the decoder, which looks at both.
+#     source["source tokens"] --> embed["embedding + positions"] --> encoder["encoder: self-attention, feed-forward"]
+#     encoder -->|"memory: keys and values"| cross["decoder: cross-attention, feed-forward"]
+#     target["target tokens so far"] --> embed2["embedding + positions"]
+#     embed2 --> causal["decoder: causal self-attention"] -->|"queries"| cross
+#     cross --> output["logits, softmax: the next token"]
+# ```
+#
 # `keras_llm/layers/blocks.py` has the two blocks, about 25 lines each. LN is layer normalisation, MHA(q, m) multi-head
 # attention of q over m, FF the feed-forward layer. Post-norm is the paper of 2017, pre-norm what nearly all models
 # since 2019 do: it trains without a careful warm-up.

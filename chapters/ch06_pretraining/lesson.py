@@ -157,7 +157,7 @@ for name, part in (("validation", validation), ("test", test)):
 # %% [markdown]
 # ## 2. D4's formula and D4's code
 #
-#     P(w_{t+1} | w_1 … w_t) = softmax(W_e[w_{t+1}] + Σ_{i≤t} W_h[w_i])
+# $$P(w_{t+1} \mid w_1 \dots w_t) = \operatorname{softmax}\Bigl(W_e[w_{t+1}] + \sum_{i \le t} W_h[w_i]\Bigr)$$
 #
 # Mended, W_e is one number for each word and W_h a table of V × V votes: each earlier word votes for each next one, and
 # the votes are added (`keras_llm/models/additive.py`, a dozen lines). It is a language model, and a weak one: the sum
@@ -254,7 +254,9 @@ print(f"\nfrequencies alone {frequent_words:.3f}; 3-gram, counted in {counting_s
 # The blocks of chapter 4, without an encoder to look at. Every place predicts the next token from all places before it,
 # so that one row of T tokens is T examples. The table of token vectors serves twice: as input, and turned around as the
 # output. `GPT` has the choices of the models since 2019 as options; here are those of Llama: rotary positions, RMS
-# norm, SwiGLU, no biases.
+# norm, SwiGLU, no biases. The loss is the mean surprise at the next token, with the minus sign that D2 leaves out:
+#
+# $$L = -\frac{1}{T} \sum_{t=1}^{T} \ln P(w_t \mid w_1 \dots w_{t-1})$$
 
 # %%
 LLAMA = {"positions": "rotary", "norm": "rms", "activation": "swiglu", "use_bias": False}

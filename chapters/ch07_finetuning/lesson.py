@@ -24,6 +24,17 @@
 #
 # **The baseline to beat** is TF-IDF with logistic regression on the same split.
 #
+# D1's five steps (section 2), with the arrow that it lacks: what is adjusted is trained again.
+#
+# ```mermaid
+# flowchart TD
+#     accDescr: The five steps; adjusting leads back to training, and the test part is scored once at the end.
+#     prepare["1. prepare the data"] --> initialise["2. initialise from pretrained weights"] --> train["3. train"]
+#     train --> evaluate["4. evaluate on the validation part"]
+#     evaluate -->|"not good enough"| adjust["5. adjust rate, batch size, dropout"] --> train
+#     evaluate -->|"chosen"| test["score the test part, once"]
+# ```
+#
 # **Where the documents are wrong.**
 #
 # * D2 gives labels to a `BertModel` and calls `backward()` on its loss. A `BertModel` is an encoder: it takes no labels
@@ -457,7 +468,11 @@ if studies:
 # | random weights | everything, from nothing: the same network without its past | |
 #
 # **LoRA**, in two lines (`layers/lora.py`): a kernel W of 384 x 384 stays as it is, and what is learned is 2 A B with A
-# of 384 x 8 and B of 8 x 384, a 24th of the numbers (2 is α/r = 16/8). B begins at zero, so the model begins as it was.
+# of 384 x 8 and B of 8 x 384, a 24th of the numbers (2 is α/r = 16/8):
+#
+# $$W' = W + \frac{\alpha}{r} A B, \qquad A \in \mathbb{R}^{384 \times 8}, \; B \in \mathbb{R}^{8 \times 384}$$
+#
+# B begins at zero, so the model begins as it was.
 # At the end 2 A B can be added to W: what is left is an ordinary model, as fast as before.
 #
 # **On disk** is what each way adds to the pretrained file, which is stored once: a hundred tasks with LoRA are a
@@ -735,7 +750,7 @@ if studies:
 #
 # D4 (section 3.2) wants the probability of a text under a label. With the chain rule, over the n words of the text:
 #
-#     log P(w_1 … w_n | y) = Σ_{t=1}^{n} log P(w_t | y, w_1 … w_{t-1})
+# $$\ln P(w_1 \dots w_n \mid y) = \sum_{t=1}^{n} \ln P(w_t \mid y, w_1 \dots w_{t-1})$$
 #
 # (the document sums over "j from 1 to y", and multiplies nothing.) All that a GPT needs for it is to see the label
 # first: `<s> sports </s> Henman beats ...  </s>`, with a loss on the text alone. The GPT below reads speeches first

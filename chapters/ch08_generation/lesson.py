@@ -162,7 +162,11 @@ run.record(test_writer_bits_per_character=report.bits_per_character, test_writer
 # %% [markdown]
 # ## 2. The odds of one token
 #
-# After each beginning the model gives V numbers. Below, the most probable tokens, and what each setting leaves of
+# After each beginning the model gives V logits z, of which a softmax at temperature τ makes odds:
+#
+# $$p_i = \frac{e^{z_i/\tau}}{\sum_{j=1}^{V} e^{z_j/\tau}}$$
+#
+# Below, the most probable tokens, and what each setting leaves of
 # them. **Temperature** divides the logits; **top-k** keeps the k most probable tokens, however sure the model is;
 # **top-p** as many as have probability p together: few where it is sure, many where it is not; **min-p** those that are
 # at least so many times as probable as the best.
