@@ -1,5 +1,6 @@
 """The web book, from the lessons themselves, in English and Chinese: ``keras-llm book`` (see the README)."""
 
+import logging
 import re
 
 from docutils import nodes
@@ -31,6 +32,7 @@ html_theme = "furo"
 html_static_path = ["_static"]
 templates_path = ["_templates"]
 html_css_files = ["book.css"]
+html_use_index = False
 html_show_sourcelink = False
 html_copy_source = False
 html_favicon = "_static/favicon.svg"
@@ -72,6 +74,10 @@ def complete(app, pagename: str, templatename: str, context: dict, doctree) -> N
 
 def in_this_language(app, config) -> None:
     config.html_title = TITLES[config.language]
+    if config.language == "zh_CN":
+        import jieba  # cuts the words for the search, and would tell of each step
+
+        jieba.setLogLevel(logging.WARNING)
 
 
 def setup(app) -> None:

@@ -1,6 +1,7 @@
 """Where the chapters are and what is recorded of them."""
 
 import ast
+import hashlib
 import importlib.util
 import json
 from pathlib import Path
@@ -32,6 +33,34 @@ def record_of(folder: Path) -> dict[str, Any] | None:
     """The recorded run of a chapter (``expected.json``), None when there is none."""
     path = folder / "expected.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def code_digest(folder: Path) -> str:
+    """What tells whether a lesson computes what it computed when it was recorded.
+
+    Comments, text and what is printed may change, and so may the presets that nobody records.
+    """
+    tree = ast.parse((folder / "lesson.py").read_text(encoding="utf-8"))
+    return hashlib.sha256(repr(_computing(tree)).encode()).hexdigest()[:16]
+
+
+def _computing(node: Any) -> Any:
+    """A syntax tree as nested tuples, the same in each version of Python, without what computes nothing."""
+    if isinstance(node, list):
+        return tuple(each for each in map(_computing, node) if each is not None)
+    if not isinstance(node, ast.AST):
+        return node
+    if isinstance(node, ast.Expr):
+        if isinstance(node.value, ast.Constant):
+            return None
+        if isinstance(node.value, ast.Call) and ast.unparse(node.value.func) in ("print", "run.sample"):
+            return None
+    if isinstance(node, ast.Dict):
+        pairs = zip(node.keys, node.values, strict=True)
+        kept = [pair for pair in pairs if getattr(pair[0], "value", None) not in ("smoke", "full")]
+        return ("Dict", *(tuple(map(_computing, pair)) for pair in kept))
+    fields = ((name, _computing(value)) for name, value in ast.iter_fields(node) if name not in ("ctx", "kind"))
+    return (type(node).__name__, *((name, value) for name, value in fields if value not in (None, ())))
 
 
 def about(folder: Path) -> dict[str, str]:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# A token in training costs as much as so many that are only read, op by op. In bfloat16: measured with the catalog's
-# encoder, in clusters, on two cores with AMX (1.6 to 2.0); in float32: a guess, forward and twice that backward.
-COST_OF_TRAINING = {"bfloat16": 2.0, "float32": 3.3}
+# A token in training costs as much as so many that are only read, op by op. Measured with the catalog's encoder on two
+# cores: in bfloat16 in clusters with AMX (1.6 to 2.0), in float32 in whole steps of XLA with AVX2 (4.8).
+COST_OF_TRAINING = {"bfloat16": 2.0, "float32": 4.8}
 PADDED = 1.15  # tokens of a batch for each real one, with a margin
 
 

@@ -15,6 +15,7 @@ import typer
 
 from keras_llm import book, cli_grading, cli_models
 from keras_llm.errors import InputError, WorkError
+from keras_llm.languages import LANGUAGES
 from keras_llm.names import nearest
 
 app = typer.Typer(
@@ -75,7 +76,8 @@ def list_chapters() -> None:
     "[bold]keras-llm run ch03_lstm_classifier --preset smoke[/]  ·  "
     "[bold]keras-llm run ch03_lstm_classifier --data train.csv --test-data test.csv --output runs/mine[/]  ·  "
     "[bold]keras-llm run ch02_text_to_tensors --data novel.txt[/]  ·  "
-    "[bold]keras-llm run ch05_transformer --dataset home_assistant_en_de[/]"
+    "[bold]keras-llm run ch05_transformer --dataset home_assistant_en_de[/]  ·  "
+    "[bold]keras-llm run ch01_neural_network --language zh[/]"
 )
 def run(
     chapter: Annotated[str, typer.Argument(help="Name of a chapter, as in 'keras-llm list'.")],
@@ -106,12 +108,14 @@ def run(
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Decides weights, shuffling and dropout.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --output.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Show the training in TensorBoard, in your browser.")] = False,
+    language: Annotated[str, typer.Option(help="Of what it prints and of its figures: en or zh (中文).")] = "en",
 ) -> None:
     """Run a chapter's lesson: train its models, measure them, draw the figures."""
     from keras_llm import runs
 
     name = nearest(chapter, list(book.chapters()), "chapter", "keras-llm list")
     nearest(preset, runs.PRESETS, "preset", None)
+    nearest(language, LANGUAGES, "language", None)
     if test_data is not None and data is None:
         raise InputError("--test-data goes with --data: name the training file too.")
     if encoding != "utf-8" and data is None:
@@ -120,7 +124,9 @@ def run(
         raise InputError("--data and --dataset exclude each other: leave one of them away.")
     if preset == "smoke":
         os.environ.setdefault("XLA_FLAGS", runs.QUICK_COMPILATION)
-    runs.request(runs.Options(preset, data, dataset, test_data, encoding, output, seed, resume, weights, watch))
+    runs.request(
+        runs.Options(preset, data, dataset, test_data, encoding, output, seed, resume, weights, watch, language)
+    )
     run_lesson(name)
 
 
@@ -166,6 +172,17 @@ def notebook(
     name = nearest(chapter, list(book.chapters()), "chapter", "keras-llm list")
     nearest(preset, runs.PRESETS, "preset", None)
     print(f"{write_notebook(name, to, preset)}: open it with jupyter lab, or load it up to Colab")
+
+
+@app.command("book", epilog="Example:  [bold]keras-llm book --to build/book[/]")
+def build_book(
+    to: Annotated[Path, typer.Option(help="Folder of the pages; made if it is not there.")] = Path("build/book"),
+) -> None:
+    """Build the course as web pages, in English and Chinese: lessons with recorded figures, exercises, solutions."""
+    from keras_llm import pages
+
+    start = time.perf_counter()
+    print(f"Open {pages.build(to)} in a browser ({time.perf_counter() - start:.0f} s).")
 
 
 app.add_typer(cli_models.app)  # predict, translate, generate, chat

@@ -1,4 +1,4 @@
-"""The book's pages from their sources: a lesson with what was recorded of it, and its exercises with their solutions.
+"""The web book, and its pages from their sources: lessons with what was recorded of them, exercises with solutions.
 
 Sphinx calls :func:`read` for each Python file of the book (``nb_custom_formats`` in ``chapters/conf.py``). Nothing is
 trained for a page: figures and numbers are those of the recorded run.
@@ -7,13 +7,48 @@ trained for a page: figures and numbers are those of the recorded run.
 import ast
 import re
 import tomllib
+from pathlib import Path
 from typing import Any
 
 from keras_llm import book
+from keras_llm.errors import InputError, WorkError
 
 FIGURE = re.compile(r"run\.figure\(\s*(?:(?P<f>f?)\"(?P<name>[^\"]+)\"|(?P<variable>\w+))")
 REGION = re.compile(r" *# (BEGIN|END) SOLUTION.*\n?")
 FIELD = re.compile(r"^([A-Z][a-z ]+):(?: |\n|$)", re.MULTILINE)  # of an exercise's docstring: "Hint: …"
+
+
+BOOKS = {"en": "", "zh_CN": "zh"}  # each language's folder in the built book
+
+
+def build(target: Path) -> Path:
+    """Build the web book in both languages, the Chinese one in the folder ``zh``.
+
+    Args:
+        target: folder of the book; what an earlier build left there is used again.
+
+    Returns:
+        The first page.
+
+    Raises:
+        InputError: when Sphinx is not installed, or the sources of the book are not here.
+        WorkError: when a page cannot be built.
+    """
+    try:
+        from sphinx.cmd.build import main as sphinx_build
+    except ImportError as error:
+        raise InputError('The book needs Sphinx: pip install -c constraints.txt -e ".[book]".') from error
+    source = next(iter(book.chapters().values())).parent
+    if not (source / "conf.py").exists():
+        raise InputError(
+            "The book is built in a checkout of keras_llm: its pages are not part of an installed package."
+        )
+    for language, folder in BOOKS.items():
+        trees = target / ".doctrees" / language
+        options = ["-q", "-W", "--keep-going", "-b", "html", "-D", f"language={language}", "-d", str(trees)]
+        if sphinx_build([*options, str(source), str(target / folder)]):
+            raise WorkError(f"The book's pages in {language} have the mistakes that are named above.")
+    return target / "index.html"
 
 
 def read(text: str) -> Any:

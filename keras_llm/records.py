@@ -21,7 +21,7 @@ from keras_llm.outputs import write_text
 # The figure that speaks for a chapter: the first that it has.
 HEADLINES = ("test_accuracy", "test_bits_per_character", "test_bleu", "test_exact_match", "test_reply_loss")
 ABOUT = {"chapter", "preset", "seed", "status", "asked", "seconds", "peak_memory_gb", "versions", "machine"}
-ABOUT |= {"speed", "stages"}
+ABOUT |= {"speed", "stages", "lesson"}
 ROUNDING = 1e-4  # a figure below this is what rounding left
 
 
@@ -50,7 +50,7 @@ def record(folders: list[Path]) -> dict[str, Any]:
                 f"The run in {folder} is about a file of somebody's own or another dataset: record one on the "
                 "chapter's data."
             )
-        same = all(about[name] == first[name] for name in ("chapter", "preset"))
+        same = all(about[name] == first[name] for name in ("chapter", "preset", "lesson"))
         if not same or metrics.keys() != figures.keys():
             raise InputError(
                 f"The run in {folder} is of another chapter, preset or version than the one in {folders[0]}."
@@ -74,6 +74,7 @@ def record(folders: list[Path]) -> dict[str, Any]:
     return {
         "chapter": first["chapter"],
         "preset": first["preset"],
+        "lesson": first["lesson"],
         "seed": first["seed"],
         "seeds": seeds,
         "headline": headline,

@@ -20,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from keras_llm import book, machine
+from keras_llm import book, languages, machine
 from keras_llm.errors import InputError
 from keras_llm.estimate import Estimate
 from keras_llm.outputs import choose_folder, read_back, write_text
@@ -65,6 +65,7 @@ def begin(chapter: str, takes_weights: bool = False) -> "Run":
     if _requested.weights is not None and not takes_weights:
         raise InputError(f"{chapter} begins with no pretrained weights: leave --weights away.")
     _active = Run(chapter, _requested)
+    languages.speak(_active.translation)
     _active.introduce()
     return _active
 
@@ -83,6 +84,7 @@ class Run(Sources):
 
     def __post_init__(self) -> None:
         self.preset, self.seed = self.options.preset, self.options.seed
+        self.translation = languages.translation(self.options.language, self.chapter)
         self.recorder = None  # the callback of the last training
         self.speed: dict[str, float] | None = None  # of this machine, measured where a run takes minutes
         self.estimate: Estimate | None = None
@@ -101,6 +103,8 @@ class Run(Sources):
     def introduce(self) -> None:
         """Say what runs, where its results go, and how many minutes it will take."""
         print(f"{self.chapter}, preset {self.preset}, seed {self.seed}; results go to {self.output}")
+        if self.translation:
+            self.use_font_for(["中文"])
         if self.options.watch:
             from keras_llm import watching
 
@@ -155,6 +159,8 @@ class Run(Sources):
         """Save a figure as ``<name>.png``; a notebook shows it too."""
         from keras_llm.plots import save
 
+        if self.translation:
+            languages.translate_figure(figure, self.translation)
         path = save(figure, self.folder() / f"{name}.png")
         if self.options.watch:
             from keras_llm import watching
@@ -289,7 +295,8 @@ class Run(Sources):
 
     @cached_property
     def _surroundings(self) -> dict[str, Any]:
-        return {"versions": machine.versions(), "machine": machine.description()}
+        code = book.code_digest(book.chapters()[self.chapter])
+        return {"lesson": code, "versions": machine.versions(), "machine": machine.description()}
 
     def _seconds(self) -> float:
         return time.time() - self.started + self.earlier_seconds

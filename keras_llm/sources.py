@@ -27,6 +27,7 @@ class Options:
     resume: bool = False
     weights: Path | None = None
     watch: bool = False
+    language: str = "en"
 
 
 class Sources:

@@ -72,11 +72,44 @@ def test_every_page_loads_and_fits(address, browser, names, width, scheme) -> No
     context.close()
 
 
-def test_search_finds_attention(address, browser) -> None:
+@pytest.mark.parametrize(("language", "word", "found"), [("", "attention", "Attention"), ("zh/", "注意力", "注意力")])
+def test_search_finds_attention(address, browser, language, word, found) -> None:
     page = browser.new_page()
-    page.goto(f"{address}/search.html?q=attention")
+    page.goto(f"{address}/{language}search.html?q={word}")
     page.wait_for_selector("#search-results li a")
-    assert any("Attention" in title for title in page.locator("#search-results li a").all_inner_texts())
+    assert any(found in title for title in page.locator("#search-results li a").all_inner_texts())
+    page.close()
+
+
+def test_mathematics_is_typeset(address, browser) -> None:
+    page = browser.new_page()
+    for name in ("ch04_attention/lesson.html", "zh/ch04_attention/lesson.html"):
+        page.goto(f"{address}/{name}")
+        page.wait_for_selector("mjx-container")
+        sources = page.locator("div.math").count()
+        assert page.locator("div.math mjx-container").count() == sources > 1
+        assert page.locator("mjx-merror, [data-mjx-error]").count() == 0
+    page.close()
+
+
+def test_the_language_switch_stays_on_the_page(address, browser) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(f"{address}/ch05_transformer/lesson.html")
+    page.click("text=中文")
+    page.wait_for_url("**/zh/ch05_transformer/lesson.html")
+    assert page.evaluate("document.documentElement.lang") == "zh-CN"
+    page.click("text=English")
+    page.wait_for_url(f"{address}/ch05_transformer/lesson.html")
+    page.close()
+
+
+def test_paper_has_no_navigation(address, browser) -> None:
+    page = browser.new_page(viewport={"width": 800, "height": 1000})
+    page.goto(f"{address}/ch03_lstm_classifier/lesson.html")
+    page.emulate_media(media="print")
+    assert not page.locator(".sidebar-drawer").is_visible() and page.locator("article h1").is_visible()
+    code = page.locator("article pre").all()
+    assert all(each.evaluate("each => each.scrollWidth <= each.clientWidth + 1") for each in code)
     page.close()
 
 
@@ -84,7 +117,13 @@ def test_search_finds_attention(address, browser) -> None:
 def test_pages_are_accessible(some, address, browser, names) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     page = browser.new_page()
-    for name in ["index.html", "ch04_attention/solutions.html", "ch08_generation/lesson.html"] if some else names:
+    few = [
+        "index.html",
+        "ch04_attention/solutions.html",
+        "ch08_generation/lesson.html",
+        "zh/ch01_neural_network/lesson.html",
+    ]
+    for name in few if some else names:
         page.goto(f"{address}/{name}")
         found = axe.run(page, options={"runOnly": ["wcag2a", "wcag2aa"]}).response["violations"]
         assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found] == [], name

@@ -11,6 +11,7 @@ from keras_llm.errors import InputError
 ABOUT = {
     "chapter": "ch03_lstm_classifier",
     "preset": "cpu",
+    "lesson": "0123456789abcdef",
     "seed": 0,
     "status": "done",
     "asked": {"data": None},

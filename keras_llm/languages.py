@@ -1,0 +1,237 @@
+"""A run in Chinese (``keras-llm run … --language zh``): what it prints and what its figures say, translated as shown.
+
+A lesson stays as it is, and so do its results and file names: a catalog has each sentence with places for what is put
+in, ``"{name}: about {seconds} s"``, and a line that fits is shown in Chinese. Two catalogs a chapter, in
+``chapters/locale/zh_CN/run/``: its own, and ``library``. After a change of their texts,
+
+    python -m keras_llm.languages
+
+brings the catalogs up to date; a translator fills in what is new, with any editor for gettext's ``.po`` files.
+"""
+
+import ast
+import builtins
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from functools import cached_property, partial
+from pathlib import Path
+
+from keras_llm import book
+
+LANGUAGES = ("en", "zh")
+LIBRARY = (
+    "runs",
+    "recorder",
+    "sources",
+    "estimate",
+    "plots",
+    "evaluation",
+    "data/datasets",
+    "data/pairs",
+    "data/corpus",
+)
+SILENT = ("__init__.py", "fonts.py", "style.py")  # of these folders: nothing in them is shown
+NAME = re.compile(
+    r"\S*[_/\\#*|]\S*|-\S+|\S*\.[a-z]+|[A-Z][a-z]+[A-Z]\w*|[a-z]{1,3}\d*|u?int\d+|float\d+"
+)  # no word of a text
+PLACE = re.compile(r"\{\w*\}")
+WORD = re.compile(r"[^\W\d_]{2}")
+LONG_WORD = re.compile(r"[^\W\d_]{4}")
+_print = builtins.print
+
+
+class Translation:
+    """Texts in another language, from messages with places such as ``{name}``.
+
+    Args:
+        messages: each message with its translation; both have the same places.
+
+    Example:
+        >>> Translation({"{name} of {n} texts": "{n} 个文本的{name}", "mean": "平均值"}).text("mean of 3 texts")
+        '3 个文本的平均值'
+    """
+
+    def __init__(self, messages: dict[str, str]) -> None:
+        self.messages = messages
+
+    @cached_property
+    def patterns(self) -> list[tuple[re.Pattern, list[str], str]]:
+        """The messages with places, as patterns, those with the most text of their own first."""
+        found = [(re.split(r"(\{\w*\})", message), shown) for message, shown in self.messages.items()]
+        found = [each for each in found if len(each[0]) > 1]
+        found.sort(key=lambda each: -sum(map(len, each[0][::2])))
+        return [(re.compile("(.*?)".join(map(re.escape, parts[::2]))), parts[1::2], shown) for parts, shown in found]
+
+    def text(self, text: str) -> str:
+        """The text, line by line in the other language where its messages are known."""
+        return "\n".join(map(self.line, text.split("\n")))
+
+    def line(self, line: str) -> str:
+        whole = line.strip()
+        if not WORD.search(whole):
+            return line
+        before, after = line[: line.index(whole)], line[line.index(whole) + len(whole) :]
+        shown = self.sentence(whole)
+        return self.cells(line) if shown == whole else f"{before}{shown}{after}"
+
+    def sentence(self, text: str) -> str:
+        """A message without the space around it; what stands in its places is translated too."""
+        if text in self.messages:
+            return self.messages[text]
+        for pattern, names, shown in self.patterns:
+            if match := pattern.fullmatch(text):
+                values = [self.messages.get(value.strip(), value.strip()) for value in match.groups()]
+                return PLACE.sub(lambda place: values[names.index(place[0])], shown)  # noqa: B023
+        return text
+
+    def cells(self, line: str) -> str:
+        """A table's line: cells stand two spaces apart, the first one ends there, the others end where they ended."""
+        parts = re.split(r"(\s{2,})", line)
+        for index in range(0, len(parts), 2):
+            shown = self.sentence(parts[index]) if parts[index] else ""
+            wider, gap = width(shown) - width(parts[index]), index + 1 if index < 2 and parts[0] else index - 1
+            if shown != parts[index] and 0 <= gap < len(parts):
+                parts[gap] = " " * max(1, len(parts[gap]) - wider)
+            parts[index] = shown
+        return "".join(parts)
+
+
+def width(text: str) -> int:
+    """Columns of a terminal that a text takes: two for a Chinese character."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+
+
+def catalogs(chapter: str) -> list[Path]:
+    """The catalogs of a chapter's run."""
+    folder = book.chapters()[chapter].parent / "locale" / "zh_CN" / "run"
+    return [folder / f"{name}.po" for name in (chapter, "library")]
+
+
+def translation(language: str, chapter: str) -> Translation | None:
+    """What a run in this language says; None for English, in which the lessons are written."""
+    if language == "en":
+        return None
+    from babel.messages.pofile import read_po
+
+    messages = {}
+    for path in reversed(catalogs(chapter)):
+        with path.open("rb") as file:
+            messages |= {each.id: each.string for each in read_po(file) if each.id and each.string}
+    return Translation(messages)
+
+
+def speak(translation: Translation | None) -> None:
+    """From now on ``print`` shows what it is given in this language; None is English again.
+
+    Lessons, runs and the training loop all print with ``print``, in a script as in a notebook: one place for all.
+    """
+    builtins.print = partial(_print_in, translation.text) if translation else _print
+
+
+def _print_in(translate: Callable[[str], str], *values: object, **options) -> None:
+    _print(*(translate(str(value)) if not isinstance(value, int | float) else value for value in values), **options)
+
+
+def translate_figure(figure, translation: Translation) -> None:
+    """Titles, axes, legends and ticks of a matplotlib figure, in another language."""
+    from matplotlib.text import Text
+
+    for axes in figure.axes:
+        limits = axes.axis()
+        for axis in (axes.xaxis, axes.yaxis):
+            labels = [label.get_text() for label in axis.get_ticklabels()]
+            shown = [translation.text(label) for label in labels]
+            if shown != labels:
+                axis.set_ticks(axis.get_majorticklocs(), shown)
+        axes.axis(limits)
+    for text in figure.findobj(Text):
+        text.set_text(translation.text(text.get_text()))
+
+
+# --- the messages of a source ---------------------------------------------------------------------------------------
+
+
+def messages_of(source: str) -> list[str]:
+    """What a source may show, each message once, in its order.
+
+    Those are all strings with words that are no docstring, no message of an error, no name of a metric or file.
+    """
+    tree, found = ast.parse(source), {}
+    left_out = {id(each) for node in ast.walk(tree) if _is_silent(node) for each in ast.walk(node)}
+    inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    for node in ast.walk(tree):
+        if id(node) in left_out or id(node) in inside:
+            continue
+        if isinstance(node, ast.JoinedStr):
+            text = _with_places(node)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "{" not in node.value:
+            text = node.value
+        else:
+            continue
+        for line in re.split(r"\n", text):
+            cells = [line] if PLACE.search(line) else re.split(r"\s{2,}", line.strip())
+            found |= dict.fromkeys(cell.strip() for cell in cells if _has_words(cell))
+    return list(found)
+
+
+def _is_silent(node: ast.AST) -> bool:
+    if isinstance(node, ast.Expr):
+        return isinstance(node.value, ast.Constant)  # a docstring
+    if isinstance(node, ast.Raise):
+        return True
+    called = node.func.attr if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else ""
+    return called in ("record", "replace", "startswith", "endswith", "removeprefix")
+
+
+def _has_words(text: str) -> bool:
+    if PLACE.search(text):
+        return bool(LONG_WORD.search(PLACE.sub(" ", text)))  # "{1} of {2}" would fit half of all sentences
+    return bool(WORD.search(text)) and not NAME.fullmatch(text.strip())
+
+
+def _with_places(node: ast.JoinedStr) -> str:
+    parts, names = [], []
+    for each in node.values:
+        if isinstance(each, ast.Constant):
+            parts.append(each.value)
+            continue
+        name = ast.unparse(each.value).split(".")[-1]
+        name = name if name.isidentifier() and name not in names else str(len(names) + 1)
+        names.append(name)
+        parts.append(f"{{{name}}}")
+    return "".join(parts)
+
+
+def sources(name: str) -> Iterator[Path]:
+    """The Python files whose texts a catalog has."""
+    if name != "library":
+        yield book.chapters()[name] / "lesson.py"
+        return
+    for each in LIBRARY:
+        path = Path(__file__).parent / each
+        files = sorted(path.glob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+        yield from (file for file in files if file.name not in SILENT)
+
+
+def update() -> None:
+    """Bring the catalogs up to date with the sources: what is new is empty, what is gone is dropped."""
+    from babel.messages import Catalog
+    from babel.messages.pofile import read_po, write_po
+
+    for name in [*book.chapters(), "library"]:
+        path = catalogs(next(iter(book.chapters())))[0].with_name(f"{name}.po")
+        known = {each.id: each.string for each in read_po(path.open("rb"))} if path.exists() else {}
+        catalog = Catalog("zh_CN", header_comment=f"# What a run shows of {name}, in Chinese.", fuzzy=False)
+        for source in sources(name):
+            for message in messages_of(source.read_text(encoding="utf-8")):
+                catalog.add(message, known.get(message) or "")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            write_po(file, catalog, width=0, omit_header=False)
+        empty = sum(not each.string for each in catalog if each.id)
+        print(f"{name}: {len(catalog)} messages, {empty} without a translation")
+
+
+if __name__ == "__main__":
+    update()

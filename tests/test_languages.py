@@ -1,0 +1,125 @@
+"""A run in Chinese: the catalogs are complete, and what is shown is translated while results stay as they are."""
+
+import builtins
+import json
+import re
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from babel.messages.pofile import read_po
+
+from keras_llm import book, languages
+from keras_llm.languages import Translation, messages_of
+
+pytest_plugins = ["tests.command_line_fixtures"]
+
+CHINESE = re.compile("[\u4e00-\u9fff]")
+SHOWN = Translation(
+    {
+        "{name}: about {2} s of training": "{name}：训练约 {2} 秒",
+        "test accuracy {accuracy} (95% interval {2} to {3})": "测试准确率 {accuracy}（95% 区间 {2} 到 {3}）",
+        "{1} of {2} texts": "{2} 个文本中的 {1} 个",
+        "this run": "本次运行",
+        "recorded": "记录值",
+        "training": "训练",
+        "figure": "指标",
+    }
+)
+
+
+@pytest.fixture(autouse=True)
+def english_afterwards():
+    yield
+    languages.speak(None)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("training: about 12 s of training", "训练：训练约 12 秒"),
+        ("test accuracy 0.864 (95% interval 0.841 to 0.886)", "测试准确率 0.864（95% 区间 0.841 到 0.886）"),
+        ("3 of 7 texts", "7 个文本中的 3 个"),
+        ("\n  this run\n", "\n  本次运行\n"),
+        ("a review of somebody", "a review of somebody"),
+        ("0.5  0.25", "0.5  0.25"),
+        ("", ""),
+    ],
+)
+def test_a_line_is_shown_in_the_other_language(text, shown) -> None:
+    assert SHOWN.text(text) == shown
+
+
+def test_the_columns_of_a_table_stay_where_they_were() -> None:
+    lines = [f"{'figure':<20}{'this run':>10}{'recorded':>10}", f"{'training':<20}{0.5:>10}{0.25:>10}"]
+    shown = [SHOWN.line(line) for line in lines]
+    assert "本次运行" in shown[0] and [languages.width(line) for line in shown] == [40, 40]
+    for line, before, word in zip(shown, lines, ("记录值", "0.25"), strict=True):
+        assert line.endswith(word) and languages.width(line) == len(before)
+
+
+def test_messages_are_what_a_lesson_shows() -> None:
+    source = '''"""A docstring."""
+run.record(test_accuracy_of_it="no message")
+print(f"after {n} steps the loss is {history.loss:.3f}\\nand falls")
+print("name        seconds")
+names = {"as it is": 3, "snake_case": "file.png", f"{n} of {m}": 0}
+raise InputError("wrong input")
+'''
+    shown = {"as it is", "after {n} steps the loss is {loss}", "and falls", "name", "seconds"}
+    assert set(messages_of(source)) == shown and len(messages_of(source)) == len(shown)
+
+
+@pytest.mark.parametrize("name", [*book.chapters(), "library"])
+def test_the_catalogs_are_complete(name) -> None:
+    path = languages.catalogs(next(iter(book.chapters())))[0].with_name(f"{name}.po")
+    with path.open("rb") as file:
+        known = {each.id: each for each in read_po(file) if each.id}
+    sources = [source.read_text(encoding="utf-8") for source in languages.sources(name)]
+    assert set(known) == {message for source in sources for message in messages_of(source)}
+    for message, each in known.items():
+        assert each.string and not each.fuzzy, message
+        places = languages.PLACE.findall(message)
+        assert sorted(places) == sorted(set(languages.PLACE.findall(each.string))), each.string
+
+
+def test_every_word_of_a_figure_is_translated() -> None:
+    figure, axes = plt.subplots()
+    axes.plot([0, 1], [0, 1], label="training")
+    axes.set_title("training: about 3 s of training")
+    axes.set_xticks([0, 1], ["figure", "2014"])
+    axes.legend()
+    languages.translate_figure(figure, SHOWN)
+    assert axes.get_title() == "训练：训练约 3 秒" and axes.get_legend().get_texts()[0].get_text() == "训练"
+    assert [each.get_text() for each in axes.get_xticklabels()] == ["指标", "2014"]
+    plt.close(figure)
+
+
+def test_print_speaks_until_it_is_told_otherwise(capsys) -> None:
+    languages.speak(SHOWN)
+    print("this run", 3, np.float32(0.5), "a/b/training", sep="|", end="!\n")
+    languages.speak(None)
+    print("this run")
+    assert capsys.readouterr().out == "本次运行|3|0.5|a/b/training!\nthis run\n"
+    assert builtins.print is languages._print
+
+
+def test_a_run_in_chinese_gives_the_same_results(cli, finished_run, tmp_path) -> None:
+    answer = cli("run", "ch01_neural_network", "--preset", "smoke", "--language", "zh", "--output", tmp_path / "zh")
+    assert answer.code == 0, answer.err
+    english = finished_run("ch01_neural_network")
+    names = {path.name for path in english.iterdir()}
+    assert {path.name for path in (tmp_path / "zh").iterdir()} == names
+    metrics = [json.loads((folder / "metrics.json").read_text("utf-8")) for folder in (english, tmp_path / "zh")]
+    assert metrics[0].keys() == metrics[1].keys()
+    assert metrics[1]["test_accuracy"] == pytest.approx(metrics[0]["test_accuracy"], abs=0.05)
+    said = [line for line in answer.out.splitlines() if re.search(r"[^\W\d_]{4}", line)]
+    assert sum(bool(CHINESE.search(line)) for line in said) > 0.5 * len(said), answer.out
+    assert "完成" in answer.out and "Done in" not in answer.out
+
+
+def test_an_unknown_language_is_named(cli) -> None:
+    answer = cli("run", "ch01_neural_network", "--language", "fr")
+    assert answer.code == 2 and "fr" in answer.err and "zh" in answer.err
+    assert not Path("runs").exists() or "fr" not in answer.out
