@@ -56,12 +56,22 @@ class Translation:
         self.messages = messages
 
     @cached_property
-    def patterns(self) -> list[tuple[re.Pattern, list[str], str]]:
-        """The messages with places, as patterns, those with the most text of their own first."""
+    def patterns(self) -> list[tuple[re.Pattern, list[str], list[str], str]]:
+        """The messages with places, those with the most text of their own first.
+
+        Each as a pattern, its places, the text between them (which no value has in it), and the translation.
+        """
         found = [(re.split(r"(\{\w*\})", message), shown) for message, shown in self.messages.items()]
-        found = [each for each in found if len(each[0]) > 1]
-        found.sort(key=lambda each: -sum(map(len, each[0][::2])))
-        return [(re.compile("(.*?)".join(map(re.escape, parts[::2]))), parts[1::2], shown) for parts, shown in found]
+        found = sorted((each for each in found if len(each[0]) > 1), key=lambda each: -sum(map(len, each[0][::2])))
+        return [
+            (
+                re.compile("(.*?)".join(map(re.escape, parts[::2]))),
+                parts[1::2],
+                [own for own in parts[2:-1:2] if len(own) > 2],
+                shown,
+            )
+            for parts, shown in found
+        ]
 
     def text(self, text: str) -> str:
         """The text, line by line in the other language where its messages are known."""
@@ -73,28 +83,37 @@ class Translation:
             return line
         before, after = line[: line.index(whole)], line[line.index(whole) + len(whole) :]
         shown = self.sentence(whole)
-        return self.cells(line) if shown == whole else f"{before}{shown}{after}"
+        return self.parts(line) if shown == whole else f"{before}{shown}{after}"
 
     def sentence(self, text: str) -> str:
         """A message without the space around it; what stands in its places is translated too."""
-        if text in self.messages:
-            return self.messages[text]
-        for pattern, names, shown in self.patterns:
-            if match := pattern.fullmatch(text):
-                values = [self.messages.get(value.strip(), value.strip()) for value in match.groups()]
-                return PLACE.sub(lambda place: values[names.index(place[0])], shown)  # noqa: B023
+        if text in self.messages or not WORD.search(text):
+            return self.messages.get(text, text)
+        for pattern, names, between, shown in self.patterns:
+            match = pattern.fullmatch(text)
+            if match and not any(own in value for own in between for value in match.groups()):
+                values = [self.sentence(value.strip()) for value in match.groups()]
+                return PLACE.sub(partial(_put_in, dict(zip(names, values, strict=True))), shown)
         return text
 
-    def cells(self, line: str) -> str:
-        """A table's line: cells stand two spaces apart, the first one ends there, the others end where they ended."""
+    def parts(self, line: str) -> str:
+        """A line of several messages: cells of a table, two spaces apart, and lists.
+
+        The first cell keeps its beginning and each other cell its end, as names and numbers do.
+        """
         parts = re.split(r"(\s{2,})", line)
         for index in range(0, len(parts), 2):
-            shown = self.sentence(parts[index]) if parts[index] else ""
+            pieces = re.split(r"(: |, |; )", parts[index])
+            shown = "".join(map(self.sentence, pieces)) if len(pieces) > 1 else self.sentence(parts[index])
             wider, gap = width(shown) - width(parts[index]), index + 1 if index < 2 and parts[0] else index - 1
             if shown != parts[index] and 0 <= gap < len(parts):
                 parts[gap] = " " * max(1, len(parts[gap]) - wider)
             parts[index] = shown
         return "".join(parts)
+
+
+def _put_in(values: dict[str, str], place: re.Match) -> str:
+    return values[place[0]]
 
 
 def width(text: str) -> int:
@@ -158,21 +177,55 @@ def messages_of(source: str) -> list[str]:
     Those are all strings with words that are no docstring, no message of an error, no name of a metric or file.
     """
     tree, found = ast.parse(source), {}
-    left_out = {id(each) for node in ast.walk(tree) if _is_silent(node) for each in ast.walk(node)}
-    inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
-    for node in ast.walk(tree):
-        if id(node) in left_out or id(node) in inside:
+    done = {id(each) for node in ast.walk(tree) if _is_silent(node) for each in ast.walk(node)}
+    for node in ast.walk(tree):  # what is made of several strings comes before them
+        if id(node) in done:
             continue
-        if isinstance(node, ast.JoinedStr):
-            text = _with_places(node)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "{" not in node.value:
-            text = node.value
-        else:
-            continue
-        for line in re.split(r"\n", text):
+        text = _message(node, strings := [])
+        done |= {id(each) for each in strings}
+        for line in (text or "").split("\n"):
             cells = [line] if PLACE.search(line) else re.split(r"\s{2,}", line.strip())
             found |= dict.fromkeys(cell.strip() for cell in cells if _has_words(cell))
     return list(found)
+
+
+def _message(node: ast.AST, strings: list[ast.AST]) -> str | None:
+    """The text of a string, an f-string, a format or a sum of those, with places for all else; None for other nodes.
+
+    Args:
+        strings: gets the nodes that the text is made of, which are no messages of their own.
+    """
+    parts = _pieces(node, strings)
+    if parts is None or not any(isinstance(part, str) for part in parts):
+        return None
+    names: list[str] = []
+    for part in parts:
+        if not isinstance(part, str):
+            name = ast.unparse(part).split(".")[-1]
+            names.append(name if name.isidentifier() and name not in names else str(len(names) + 1))
+    left = iter(names)
+    return "".join(part if isinstance(part, str) else f"{{{next(left)}}}" for part in parts)
+
+
+def _pieces(node: ast.AST, strings: list[ast.AST]) -> list[str | ast.AST] | None:
+    """The strings of a node and the expressions between them."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and "{" not in node.value:
+        strings.append(node)
+        return [node.value]
+    if isinstance(node, ast.JoinedStr):
+        strings += [node, *node.values]
+        return [each.value for each in node.values]  # text, or the expression of a place
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        both = [_pieces(side, strings) for side in (node.left, node.right)]
+        if any(both):
+            strings.append(node)
+            return [part for side, found in zip((node.left, node.right), both, strict=True) for part in found or [side]]
+    called = node.func if isinstance(node, ast.Call) else None
+    if isinstance(called, ast.Attribute) and called.attr == "format" and isinstance(called.value, ast.Constant):
+        strings.append(called.value)
+        parts = re.split(r"\{(\w*)[^}]*\}", called.value.value)
+        return [ast.Name(part) if index % 2 else part for index, part in enumerate(parts)]
+    return None
 
 
 def _is_silent(node: ast.AST) -> bool:
@@ -188,19 +241,6 @@ def _has_words(text: str) -> bool:
     if PLACE.search(text):
         return bool(LONG_WORD.search(PLACE.sub(" ", text)))  # "{1} of {2}" would fit half of all sentences
     return bool(WORD.search(text)) and not NAME.fullmatch(text.strip())
-
-
-def _with_places(node: ast.JoinedStr) -> str:
-    parts, names = [], []
-    for each in node.values:
-        if isinstance(each, ast.Constant):
-            parts.append(each.value)
-            continue
-        name = ast.unparse(each.value).split(".")[-1]
-        name = name if name.isidentifier() and name not in names else str(len(names) + 1)
-        names.append(name)
-        parts.append(f"{{{name}}}")
-    return "".join(parts)
 
 
 def sources(name: str) -> Iterator[Path]:

@@ -134,9 +134,9 @@ def plot_comparison(
         best = best_epoch(values, metric)
         name = legible(name, f"run {i}", max_length=40)
         if best is None:
-            name += ": never finite"
+            name = f"{name}: never finite"
         elif show_best:
-            name += f": best {number(values[best - 1])}"
+            name = f"{name}: best {number(values[best - 1])}"
         # Beyond eight runs a colour comes back, with another line style.
         style = {"linestyle": LINE_STYLES[(i + i // len(COLOURS)) % len(LINE_STYLES)], "marker": MARKERS[i % 8]}
         style |= {"color": COLOURS[i % len(COLOURS)], "label": name}
@@ -147,8 +147,8 @@ def plot_comparison(
         axes.axvline(marked[0], color=GREY, linestyle=":", label=legible(marked[1]))
     _set_epochs(axes, longest)
     axes.set_xlabel(legible(xlabel))
-    part = "validation " if metric.startswith("val_") else "training "
-    axes.set_ylabel(legible(label or part + axis_label(metric.removeprefix("val_"))))
+    what = axis_label(metric.removeprefix("val_"))
+    axes.set_ylabel(legible(label or (f"validation {what}" if metric.startswith("val_") else f"training {what}")))
     figure.legend(loc="outside lower center", ncols=2 if len(histories) > 1 else 1, handlelength=3.4)
     return finish(figure, title)
 
