@@ -83,7 +83,7 @@ class Translation:
             return line
         before, after = line[: line.index(whole)], line[line.index(whole) + len(whole) :]
         shown = self.sentence(whole)
-        return self.parts(line) if shown == whole else f"{before}{shown}{after}"
+        return self.cells(line) if shown == whole else f"{before}{shown}{after}"
 
     def sentence(self, text: str) -> str:
         """A message without the space around it; what stands in its places is translated too."""
@@ -94,17 +94,14 @@ class Translation:
             if match and not any(own in value for own in between for value in match.groups()):
                 values = [self.sentence(value.strip()) for value in match.groups()]
                 return PLACE.sub(partial(_put_in, dict(zip(names, values, strict=True))), shown)
-        return text
+        pieces = re.split(r"(: |, |; )", text)  # of a list
+        return "".join(map(self.sentence, pieces)) if len(pieces) > 1 else text
 
-    def parts(self, line: str) -> str:
-        """A line of several messages: cells of a table, two spaces apart, and lists.
-
-        The first cell keeps its beginning and each other cell its end, as names and numbers do.
-        """
+    def cells(self, line: str) -> str:
+        """A table's line. Cells stand two spaces apart; the first keeps its beginning, each other one its end."""
         parts = re.split(r"(\s{2,})", line)
         for index in range(0, len(parts), 2):
-            pieces = re.split(r"(: |, |; )", parts[index])
-            shown = "".join(map(self.sentence, pieces)) if len(pieces) > 1 else self.sentence(parts[index])
+            shown = self.sentence(parts[index])
             wider, gap = width(shown) - width(parts[index]), index + 1 if index < 2 and parts[0] else index - 1
             if shown != parts[index] and 0 <= gap < len(parts):
                 parts[gap] = " " * max(1, len(parts[gap]) - wider)
