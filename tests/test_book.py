@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 CHAPTERS = list(book.chapters())
 CATALOGS = ROOT / "chapters" / "locale" / "zh_CN" / "LC_MESSAGES"
 CHINESE = re.compile("[\u4e00-\u9fff]")
-KEPT = re.compile(r"`[^`]+`|\{\{[^}]*\}\}|\$[^$]+\$|\]\([^)]*\)")  # code, recorded numbers, mathematics, links
+KEPT = re.compile(r"``.+?``|`[^`]+`|\{\{[^}]*\}\}|\$[^$]+\$|\]\([^)]*\)")  # code, recorded numbers, mathematics, links
 
 
 class Links(HTMLParser):

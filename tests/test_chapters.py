@@ -148,6 +148,7 @@ def test_the_record_is_consistent(chapter) -> None:
     assert record["preset"] in PRESETS
     assert record["seed"] == record["seeds"][0]
     assert record["headline"] in record["figures"]
+    assert record["lesson"] == book.code_digest(CHAPTERS[chapter]), "the lesson's code has changed: record it anew"
     assert record["minutes"] > 0
     assert record["peak_memory_gb"] > 0
     assert {"processor", "cores"} <= record["machine"].keys()
@@ -158,3 +159,17 @@ def test_the_record_is_consistent(chapter) -> None:
         assert figure["value"] == figure["over_seeds"][0], name
         assert len(figure["over_seeds"]) == len(record["seeds"]), name
     assert f"baseline_{record['headline']}" in record["figures"]
+
+
+def test_a_record_is_stale_when_the_code_changes_and_only_then(tmp_path) -> None:
+    lesson = (CHAPTERS[next(iter(CHAPTERS))] / "lesson.py").read_text(encoding="utf-8")
+
+    def digest(text: str) -> str:
+        (tmp_path / "lesson.py").write_text(text, encoding="utf-8")
+        return book.code_digest(tmp_path)
+
+    recorded = digest(lesson)
+    assert digest(lesson.replace("# **You will build**", "# **You will see**")) == recorded
+    assert digest(lesson + '\nprint("Good-bye.")\n') == recorded
+    assert digest(lesson.replace("noise=0.25", "noise=0.26")) != recorded
+    assert digest(lesson + "\nrun.record(test_accuracy=1.0)\n") != recorded

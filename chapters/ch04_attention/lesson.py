@@ -35,7 +35,8 @@
 # * D3, section 3, calls the link between them "cross self-attention". Self-attention is when Q, K and V come from the
 #   same sequence; here Q comes from the decoder, K and V from the encoder: cross-attention.
 # * D3, section 3, lets the decoder's first attention look at the encoder's output. It looks at what the decoder has
-#   written so far; and neither text nor program has a mask, so that it also sees what it is to write (section 4).
+#   written so far; and neither text nor program has a mask, so that the decoder also sees what it will write
+#   (section 4).
 # * D3, section 4, prints the same formula twice, as "dot-product" and as "scaled" attention. The first has no √d.
 # * D3, section 4: Q, K, V "are a query, a key and a value vector". They are matrices, a row for each position: with one
 #   key, QKᵀ is one number, and the softmax of one number is 1, whatever the query.
@@ -530,9 +531,10 @@ for part, numbers in zip(("train", "validation", "test"), np.split(shuffled, [tr
     print(f"{part:>10}: {len(numbers):,} texts, such as {texts[part][0]!r} for {days[numbers[0]].isoformat()}")
 
 # %% [markdown]
-# The models of section 6, with the same number of steps. The LSTM's one vector is the baseline, and a good one here: a
-# date among 36,525 is 15 bits, no more than four symbols of section 6, however long it is written. So nearly all of it
-# fits, and what attention adds is small. Look at the forms where it does: digits only, with nothing between them.
+# The models of section 6, all with the same number of steps. The LSTM's one vector is the baseline, and a good one
+# here: a date among 36,525 is 15 bits, no more than four symbols of section 6, however long it is written. So nearly
+# all of it fits, and what attention adds is small. Look at the form where it does: digits only, with nothing between
+# them.
 
 # %%
 exact = {}

@@ -27,7 +27,8 @@
 # **Where the documents are wrong.**
 #
 # * D4, section 3.1.4: the softmax of the formula is over the numbers of a word's vector, not over words, because W_e
-#   and W_h are both called matrices of vectors. Section 2 mends the dimensions, and then trains exactly this formula.
+#   is called the matrix of word vectors, so that W_h[w_i] has to be a vector too. Section 2 mends the dimensions, and
+#   then trains exactly this formula.
 # * D4, section 4: `AutoRegressiveModel` is Embedding → Linear → Linear. Nothing in it looks at another place, so it is
 #   a bigram, whatever its name says; and two linear layers without an activation between them are one.
 # * D4, section 4: `def train(self, data, device)` replaces the `train` of `nn.Module`, so that `model.train()` fails;
@@ -251,10 +252,11 @@ print(f"\nfrequencies alone {frequent_words:.3f}; 3-gram, counted in {counting_s
 # %% [markdown]
 # ## 3. GPT
 #
-# The blocks of chapter 4, without an encoder to look at. Every place predicts the next token from all places before it,
-# so that one row of T tokens is T examples. The table of token vectors serves twice: as input, and turned around as the
-# output. `GPT` has the choices of the models since 2019 as options; here are those of Llama: rotary positions, RMS
-# norm, SwiGLU, no biases. The loss is the mean surprise at the next token, with the minus sign that D2 leaves out:
+# The blocks of chapter 4, without an encoder to look at. Every place predicts the next token from itself and all
+# before it, so that one row of T tokens is T examples. The table of token vectors serves twice: as input, and turned
+# around as the output. `GPT` has the choices of the models since 2019 as options; here are those of Llama: rotary
+# positions, RMS norm, SwiGLU, no biases. The loss is the mean surprise at the next token, with the minus sign that
+# D2's lacks:
 #
 # $$L = -\frac{1}{T} \sum_{t=1}^{T} \ln P(w_t \mid w_1 \dots w_{t-1})$$
 
@@ -285,8 +287,8 @@ print(f"validation: {report}")
 # paper's own code it is done once, before the training; a text that is read several times is hidden several times, each
 # time other tokens. A row gives only 15% of T examples, so BERT needs more rows than a GPT to learn as much; what it
 # learns looks both ways. Rotary positions are not the paper's: with learned ones this model knew little more than the
-# frequencies after 480 updates (15% of the hidden tokens right instead of 30%). Its loss cannot be compared with that
-# of the others: it knows what comes after.
+# frequencies after 480 updates (15% of the hidden tokens right, instead of 30% after as many). Its loss
+# cannot be compared with that of the others: it knows what comes after.
 
 # %%
 pieces = text.WordPieceTokenizer.train(train, preset.vocabulary_size)
@@ -432,7 +434,7 @@ run.figure(
 )
 
 # %% [markdown]
-# What the two subword and character models write (chapter 8 is about how to choose the next token):
+# What the subword model and the character model write (chapter 8 is about how to choose the next token):
 
 # %%
 sampling = Sampling(temperature=0.8, top_p=0.95)
@@ -445,7 +447,7 @@ for name, writer in (("subwords", language_model), ("characters", best)):
 #
 # Losses a token do not compare between vocabularies: a subword is harder to guess than a letter, and there are fewer of
 # them. *Bits a character* (and a byte, for texts in different scripts) compare. A third model with the same sizes reads
-# bytes. All three see as many tokens, in about the same time; but a subword stands for several characters, so that
+# bytes. All three see as many tokens, in similar time; but a subword stands for several characters, so that
 # model has seen more of the text.
 
 # %%
