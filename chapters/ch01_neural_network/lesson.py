@@ -125,7 +125,7 @@ def glorot(sizes: tuple[int, ...], draw: np.random.Generator) -> Layers:
 # %% [markdown]
 # ## 2. Backward: δ, dW, db
 #
-# The chain rule, from the last layer to the first. D0 has the first three lines, for one point:
+# The chain rule, from the last layer to the first. D0 has the first two lines, for one point:
 #
 # $$
 # \begin{aligned}

@@ -27,7 +27,7 @@
 # * `Embedding(..., input_length=500)`: the argument is gone in Keras 3. Nothing replaces it: the shape of the batch
 #   says how long it is.
 # * `x_train` comes from nowhere, so its printed result belongs to no data. From the second epoch on, accuracy and
-#   validation accuracy are the same to four digits in every line, and from the fourth on both rise by exactly one
+#   validation accuracy are the same to four digits in every line, and after the fourth both rise by exactly one
 #   point an epoch. Measured curves do not do that: yours will part, and where they part is what this chapter is about.
 # * 97% on a test part would mean 3 errors in 100 reviews. Published on IMDB: logistic regression over a bag of words
 #   88.85%, GPT-2 fine-tuned 91.88% (Raschka, *LLMs from scratch*). You will see 97% all the same: on the training
@@ -92,8 +92,8 @@ longest = preset.longest_of_yours if run.own_data else preset.longest
 # %% [markdown]
 # ## 1. The data, and the baseline first
 #
-# Each row is one sentence or two from a film review. Twenty people rated each from −4 to +4; a mean from 0.5 up is
-# positive, from −0.5 down negative, and what lies between is left out (`keras-llm data show movie_reviews`). Train,
+# Each row is one sentence or two from a film review. About twenty people rated each from −4 to +4; a mean from 0.5 up
+# is positive, from −0.5 down negative, and what lies between is left out (`keras-llm data show movie_reviews`). Train,
 # validation and test part share no text. The test part is scored once per model, at the very end; every choice is made
 # on the validation part.
 
@@ -223,9 +223,9 @@ def score(
 # validation loss turns almost at once. The model has more than two million weights in its embedding alone, and a
 # few thousand sentences to learn them from: it learns those sentences by heart.
 #
-# An LSTM keeps a cell c beside its output h, and changes both with each token x. Four gates, all of the same input, say
-# what is new (i, g), what of the old cell stays (f), and what of it is shown (o); ⊙ multiplies number by number
-# (Hochreiter and Schmidhuber 1997; the forget gate by Gers et al. 2000):
+# An LSTM keeps a cell c beside its output h, and changes both with each token x. Three gates and a
+# candidate, all of the same input, say what is new (i and the candidate g), what of the old cell stays (f), and what of
+# it is shown (o); ⊙ multiplies number by number (Hochreiter and Schmidhuber 1997; the forget gate by Gers et al. 2000):
 #
 # $$
 # \begin{aligned}
@@ -235,7 +235,7 @@ def score(
 # \end{aligned}
 # $$
 #
-# Each gate has its own W, U and b. Where f is near 1, the cell and its gradient pass a token unchanged: that is how an
+# Each of the four has its own W, U and b. Where f is near 1 and i near 0, the cell and its gradient pass a token unchanged: that is how an
 # LSTM remembers.
 
 # %%
@@ -332,7 +332,7 @@ print(evaluation.mistakes_table(mistakes))
 # %% [markdown]
 # ## 8. The same code in Chinese, and for news topics
 #
-# Chinese reviews of books, hotels and electronics; English news with 5 topics, Chinese headlines with 10. Only the
+# Chinese reviews of books, hotels and other goods; English news with 5 topics, Chinese headlines with 10. Only the
 # data's name changes: the tokenizer follows the language, the head follows the number of classes. The headlines are
 # read twice, in subwords and character by character: ten thousand subwords are many to learn from seven thousand short
 # texts, three thousand characters are not.

@@ -41,7 +41,7 @@
 #   and returns no loss. What is missing is the head, a few lines in `models/sequence_classifier.py`.
 # * D2 turns `[label]` into `[[label]]` with `unsqueeze(-1)` and never says what that is compared with; and nothing in
 #   it looks at a validation part, so that nobody would see the training fail.
-# * D1 (section 3) lists "adjust the model" as the last step, after the evaluation. What is adjusted until the test part
+# * D1 (section 2) lists "adjust the model" as the last step, after the evaluation. What is adjusted until the test part
 #   looks good has been trained on the test part. Here each choice is made on the validation part.
 # * D4 (section 3.2) calls text of a given label "multi-label regression". It is neither: section 8 has several labels a
 #   text, section 9 text of a given label. Its formula sums over j from 1 to y, as if the label were a number of words.
@@ -752,8 +752,8 @@ if studies:
 #
 # $$\ln P(w_1 \dots w_n \mid y) = \sum_{t=1}^{n} \ln P(w_t \mid y, w_1 \dots w_{t-1})$$
 #
-# (the document sums over "j from 1 to y", and multiplies nothing.) All that a GPT needs for it is to see the label
-# first: `<s> sports </s> Henman beats ...  </s>`, with a loss on the text alone. The GPT below reads speeches first
+# (in the document each factor sums over "j from 1 to y", and none looks at the words before it.) All that a GPT needs
+# for it is to see the label first: `<s> sports </s> Henman beats ...  </s>`, with a loss on the text alone. The GPT below reads speeches first
 # (chapter 6), then how articles of five kinds of news begin, fully or by LoRA. The **judge** of what it writes is a
 # classifier that the GPT has never met, TF-IDF with logistic regression on the same articles. Read backwards, the GPT
 # classifies: a text belongs to the label under which it is most probable.

@@ -25,7 +25,7 @@
 #
 # * D2 and D3 speak of generation as if the model alone decided what comes out. It gives odds; who draws, and how,
 #   decides whether the text is dull, lively or mad: section 3.
-# * D3, section 5: from the odds [0.3, 0.5, 0.2] "the model outputs love". That is one way to choose, the greedy one; by
+# * D3, section 4: from the odds [0.3, 0.5, 0.2] "the model outputs love". That is one way to choose, the greedy one; by
 #   lot it is "love" every second time.
 # * D2, FAQ: quality is measured with BLEU and ROUGE. Both compare with a reference, and a story has none: section 5.
 
