@@ -235,8 +235,8 @@ def score(
 # \end{aligned}
 # $$
 #
-# Each of the four has its own W, U and b. Where f is near 1 and i near 0, the cell and its gradient pass a token unchanged: that is how an
-# LSTM remembers.
+# Each of the four has its own W, U and b. Where f is near 1 and i near 0, the cell and its gradient pass a token
+# unchanged: that is how an LSTM remembers.
 
 # %%
 if not run.own_data:

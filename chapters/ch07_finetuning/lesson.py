@@ -753,10 +753,10 @@ if studies:
 # $$\ln P(w_1 \dots w_n \mid y) = \sum_{t=1}^{n} \ln P(w_t \mid y, w_1 \dots w_{t-1})$$
 #
 # (in the document each factor sums over "j from 1 to y", and none looks at the words before it.) All that a GPT needs
-# for it is to see the label first: `<s> sports </s> Henman beats ...  </s>`, with a loss on the text alone. The GPT below reads speeches first
-# (chapter 6), then how articles of five kinds of news begin, fully or by LoRA. The **judge** of what it writes is a
-# classifier that the GPT has never met, TF-IDF with logistic regression on the same articles. Read backwards, the GPT
-# classifies: a text belongs to the label under which it is most probable.
+# for it is to see the label first: `<s> sports </s> Henman beats ...  </s>`, with a loss on the text alone. The GPT
+# below reads speeches first (chapter 6), then how articles of five kinds of news begin, fully or by LoRA. The
+# **judge** of what it writes is a classifier that the GPT has never met, TF-IDF with logistic regression on the same
+# articles. Read backwards, the GPT classifies: a text belongs to the label under which it is most probable.
 #
 # **Forgetting.** While it learns to write news, the loss on speeches rises. Full fine-tuning may move each weight; LoRA
 # moves few directions of the kernels, so that it learns less, and forgets less (Biderman et al. 2024).
