@@ -65,6 +65,7 @@ class NothingToTranslate(SphinxTransform):
 def complete(app, pagename: str, templatename: str, context: dict, doctree) -> None:
     """Where this page is in the other language; and headings and code as screen readers and keyboards want them."""
     chinese = app.config.language == "zh_CN"
+    context["chinese"] = chinese
     context["other_language"] = context["content_root"] + ("../" if chinese else "zh/") + f"{pagename}.html"
     for name in ("furo_navigation_tree", "body"):
         if isinstance(context.get(name), str):

@@ -123,7 +123,7 @@ def test_the_chinese_book_is_complete(messages, name) -> None:
     for each in known:
         assert each.string and not each.fuzzy, each.id
         assert not each.id or set(KEPT.findall(each.id)) == set(KEPT.findall(each.string)), each.string
-        if len(each.id) > 60 and name != "glossary":
+        if len(each.id) > 60 and "\\" not in each.id and name != "glossary":  # a formula is the same in Chinese
             assert CHINESE.search(each.string), each.id
 
 
@@ -141,7 +141,7 @@ def test_markdown_is_no_text_of_the_chinese_pages(built) -> None:
     for page in sorted((built / "zh").rglob("*.html")):
         text = re.sub(r"<(pre|code|script|style)\b.*?</\1>", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
         article = text[text.index("<article") : text.index("</article>")] if "<article" in text else ""
-        assert not re.search(r"\*\*|(?<!\\)`", article), page
+        assert not re.search(r"[\u3000-\u9fff\uff00-\uffef]\*\*|\*\*[\u3000-\u9fff\uff00-\uffef]|`", article), page
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
