@@ -12,6 +12,8 @@ from docutils import nodes
 from sphinx import addnodes
 from sphinx.util.docutils import SphinxDirective
 
+from keras_llm.languages import width
+
 LABEL = re.compile(r'"([^"]+)"')
 ABOUT = re.compile(r"accDescr: *(.+)")
 
@@ -49,9 +51,15 @@ def draw(translator, node: Chart) -> None:
     """The chart as SVG inside the page, which the page's style gives its colours."""
     import mermaidx
 
-    drawing = node["drawing"]
-    about = html.escape(ABOUT.search(drawing)[1])
-    svg = mermaidx.render(ABOUT.sub("", drawing)).svg()
+    about = html.escape(ABOUT.search(node["drawing"])[1])
+    drawing, labels = ABOUT.sub("", node["drawing"]), {}
+    for number, label in enumerate(dict.fromkeys(LABEL.findall(drawing))):
+        if width(label) > len(label):  # Mermaid measures Chinese as narrow: a word of that width stands in for it
+            word = chr(ord("a") + number) + "n" * (width(label) - 1)
+            labels[word], drawing = label, drawing.replace(f'"{label}"', f'"{word}"')
+    svg = mermaidx.render(drawing).svg()
+    for word, label in labels.items():
+        svg = svg.replace(f">{word}<", f">{html.escape(label)}<")
     svg = svg.replace("my-svg", f"chart-{translator.builder.env.new_serialno('chart')}")
     svg = re.sub(r' role="[^"]*"| aria-roledescription="[^"]*"', "", svg, count=2)
     translator.body.append(f'<figure class="chart" role="img" aria-label="{about}">{svg}</figure>\n')

@@ -136,6 +136,13 @@ def test_the_switch_leads_to_the_same_page(built, page) -> None:
     assert '<html class="no-js" lang="zh-CN"' in (built / "zh" / f"{page}.html").read_text(encoding="utf-8")
 
 
+def test_headings_of_the_chinese_pages_are_chinese(built) -> None:
+    """A translation that begins as a list does ("3. …" instead of "3\\. …") is dropped by Sphinx without a word."""
+    for page in sorted((built / "zh").rglob("*.html")):
+        for heading in re.findall(r"<h[1-4]>(.*?)<a ", page.read_text(encoding="utf-8"), flags=re.DOTALL):
+            assert CHINESE.search(heading) or not re.search(r"[a-z]{3,} [a-z]{2,}", heading), (page, heading)
+
+
 def test_markdown_is_no_text_of_the_chinese_pages(built) -> None:
     """Stars beside Chinese punctuation are no emphasis in Markdown: a translation that ran into that shows them."""
     for page in sorted((built / "zh").rglob("*.html")):
