@@ -4,6 +4,7 @@ import logging
 import re
 
 from docutils import nodes
+from sphinx.search.zh import SearchChinese
 from sphinx.transforms import SphinxTransform
 
 from keras_llm.pages import recorded_figures
@@ -48,6 +49,13 @@ html_sidebars = {
 }
 
 
+class Search(SearchChinese):
+    """Chinese search, whose own page asks for a stemmer that there is not: its Latin words take the English one."""
+
+    lang = "zh_CN"
+    language_name = "English"
+
+
 class NothingToTranslate(SphinxTransform):
     """Names in code, shapes and numbers are the same in each language: no message for a translator."""
 
@@ -82,6 +90,7 @@ def in_this_language(app, config) -> None:
 
 
 def setup(app) -> None:
+    app.add_search_language(Search)
     app.add_transform(NothingToTranslate)
     app.connect("config-inited", in_this_language, priority=1)
     app.connect("html-page-context", complete, priority=900)  # after the theme has made its tree
