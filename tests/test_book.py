@@ -11,6 +11,8 @@ from babel.messages.pofile import read_po
 
 from keras_llm import book, pages
 
+pytest_plugins = ["tests.command_line_fixtures"]
+
 ROOT = Path(__file__).parent.parent
 CHAPTERS = list(book.chapters())
 CATALOGS = ROOT / "chapters" / "locale" / "zh_CN" / "LC_MESSAGES"
@@ -39,13 +41,16 @@ class Links(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory) -> Path:
-    target = tmp_path_factory.mktemp("book") / "html"
-    command = [sys.executable, "-m", "keras_llm", "book", "--to", str(target)]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    assert (result.stderr, str(target / "index.html") in result.stdout) == ("", True)
-    return target
+def built(once) -> Path:
+    """The book in both languages, built once for all tests of it."""
+
+    def build(target: Path) -> None:
+        command = [sys.executable, "-m", "keras_llm", "book", "--to", str(target)]
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+        assert (result.stderr, str(target / "index.html") in result.stdout) == ("", True)
+
+    return once("book", build)
 
 
 @pytest.mark.parametrize("language", ["", "zh"])

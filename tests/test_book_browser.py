@@ -12,6 +12,7 @@ import pytest
 
 from tests.test_book import built  # noqa: F401
 
+pytest_plugins = ["tests.command_line_fixtures"]
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
@@ -44,15 +45,15 @@ def names(built) -> list[str]:  # noqa: F811
     return sorted(str(path.relative_to(built)) for path in Path(built).rglob("*.html"))
 
 
+QUICK = (("", 360, "dark"), ("zh", 1280, "light"))  # each page and each look once; all of them together are slow
+LOOKS = [(language, width, scheme) for language in ("", "zh") for width in (360, 1280) for scheme in ("dark", "light")]
+
+
 @pytest.mark.parametrize(
-    ("width", "scheme"),
-    [
-        (360, "dark"),
-        (1280, "light"),
-        *(pytest.param(*each, marks=pytest.mark.slow) for each in ((360, "light"), (1280, "dark"))),
-    ],
+    ("language", "width", "scheme"),
+    [*QUICK, *(pytest.param(*look, marks=pytest.mark.slow) for look in LOOKS if look not in QUICK)],
 )
-def test_every_page_loads_and_fits(address, browser, names, width, scheme) -> None:
+def test_every_page_loads_and_fits(address, browser, names, language, width, scheme) -> None:
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page, wrong = context.new_page(), []
     page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
@@ -60,6 +61,8 @@ def test_every_page_loads_and_fits(address, browser, names, width, scheme) -> No
     page.on("request", lambda request: None if request.url.startswith(address) else wrong.append(request.url))
     page.on("response", lambda response: wrong.append(response.url) if response.status >= 400 else None)
     for name in names:
+        if name.startswith("zh/") != bool(language):
+            continue
         page.goto(f"{address}/{name}")
         for picture in page.locator("article img").all():
             picture.scroll_into_view_if_needed()
