@@ -31,7 +31,7 @@
 # * D0, section 2.4: the flow chart leads from the update of the parameters back to their *initialisation*, which would
 #   throw away what was learned. It must lead to the forward pass.
 # * D0, section 3.2.4 lets back-propagation update the weights. It only computes gradients; the update is another step
-#   (3.2.5), and each optimizer of section 9 makes another one of the same gradients.
+#   (3.2.5), and each optimizer of section 9 below makes another one of the same gradients.
 # * D0, section 4.2 stops after one layer: it never says how δ gets from a layer to the one before, and that step *is*
 #   back-propagation. Its `dW = δ·xᵀ` is for one point; a batch needs a sum, and its loss a mean.
 # * D1, section 4.2 gives layer n and the output layer the same formula under two names: y is a_n. It writes W·x, and
@@ -98,7 +98,8 @@ draw = np.random.default_rng(run.seed)
 #
 # $$z = xW + b, \qquad a = \sigma(z) = \frac{1}{1 + e^{-z}}$$
 #
-# The sigmoid σ is written so that no e⁻ᶻ can overflow: 1 + e⁻ᶻ = exp(log(1 + e⁻ᶻ)).
+# The sigmoid σ is written so that no e⁻ᶻ can overflow: as exp(−log(1 + e⁻ᶻ)), whose logarithm `np.logaddexp(0, -z)`
+# computes without it.
 
 # %%
 Layers = list[tuple[np.ndarray, np.ndarray]]  # W and b of each layer

@@ -281,9 +281,9 @@ run.figure("zipf", figure)
 # %% [markdown]
 # ## 6. Rare and unseen words
 #
-# D2's FAQ asks how a model deals with them. Below: all words of the test part that never occur in the training part.
-# For a word tokenizer they are one and the same token, and D0's 10,000 words leave out more: the rare ones. Subwords
-# spell them, from pieces that occur in many other words.
+# D2's FAQ asks how a model deals with them. Below: how many words of the test part never occur in the training part,
+# and the longest of them. For a word tokenizer they are one and the same token, and D0's 10,000 words leave out more:
+# the rare ones. Subwords spell them, from pieces that occur in many other words.
 
 # %%
 if corpora[main].language != "zh":
@@ -362,8 +362,8 @@ if not run.own_data:
 #
 # Beside each LSTM stands a 3-gram model of the same tokens. It is hard to beat with minutes of training on a few
 # million characters of speeches that repeat each other's phrases: it remembers a phrase after one reading. What it
-# cannot know is that two words are alike; for that to pay, a network needs more text and more time (chapter 6). It also
-# reads on from row to row, while our LSTM begins each row of T tokens without memory.
+# cannot know is that two words are alike; for that to pay, a network needs more text and more time (chapter 6). The
+# 3-gram model also reads on from row to row, while our LSTM begins each row of T tokens without memory.
 
 
 # %%
@@ -476,9 +476,9 @@ figure = plots.plot_scores(
 run.figure("cleaning_bits", figure)
 
 # %% [markdown]
-# The two sums are nearly alike, and one of them is an upper bound: this does not show that cleaning makes a worse model
-# of words. What it shows: the bits that cleaning took are no part of the cleaned model, so a lower figure of its own is
-# no better model; and of all that they say, where a sentence ends, what is a name, it can write nothing.
+# The two totals are nearly alike, and the second is an upper bound: this does not show that cleaning makes a worse
+# model of words. What it shows: the bits that cleaning took are no part of the cleaned model, so a lower figure of its
+# own is no better model; and of all that they say, where a sentence ends, what is a name, it can write nothing.
 
 # %% [markdown]
 # ## 8. Serialise

@@ -333,9 +333,9 @@ print(evaluation.mistakes_table(mistakes))
 # ## 8. The same code in Chinese, and for news topics
 #
 # Chinese reviews of books, hotels and other goods; English news with 5 topics, Chinese headlines with 10. Only the
-# data's name changes: the tokenizer follows the language, the head follows the number of classes. The headlines are
-# read twice, in subwords and character by character: ten thousand subwords are many to learn from seven thousand short
-# texts, three thousand characters are not.
+# data's name changes: the tokenizer follows the language, the head follows the number of classes. The Chinese headlines
+# are read twice, in subwords and character by character: ten thousand subwords are many to learn from seven thousand
+# short texts, three thousand characters are not.
 #
 # In all three the baseline wins. Topics, and much of praise and blame, are told by single words, which TF-IDF weighs
 # directly; and a few thousand texts are too few to learn good vectors for thousands of tokens. Chapter 7 comes back to

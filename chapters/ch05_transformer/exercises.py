@@ -119,7 +119,8 @@ def residual_block(
     Returns:
         ``(N, T, D)``.
 
-    Hint: the variance is the mean of the squares, over D and not D − 1. Add the input once, and the input itself.
+    Hint: the variance is the mean of the squared deviations, over D and not D − 1. Add the input once, and the input
+        itself.
     Budget: 2 seconds, 10 MB.
     Source: Ba et al. 2016; Vaswani et al. 2017, section 3.1 (post-norm); Xiong et al. 2020 (pre-norm); document D3,
         section 4, which adds the input twice.

@@ -251,7 +251,7 @@ if not run.own_data:
 #
 # The texts of a home automation program, as its community translates them (`keras-llm data show home_assistant_en_zh`):
 # short, real, and in dozens of languages. The split is by source: no source sentence of the test part is in the
-# training part. The test part is translated once per way of searching, at the very end, and in full.
+# training part. The network is scored on the test part once per way of searching, at the very end, and in full.
 
 # %%
 pairs = pairs.take(train=preset.pairs, validation=preset.pairs and preset.pairs // 5, test=preset.test_pairs)
@@ -356,7 +356,8 @@ run.figure("translation_history", plots.plot_history(history, title=f"Translatio
 #
 # **Greedy search**, as plain as it gets: ask for the next token, append the most probable one, ask again. Each time the
 # decoder works through all it has written. The library's `generate` keeps the keys and values of earlier tokens (a
-# *cache*), holds all shapes fixed and runs the whole loop as one XLA program. The tokens must be the same.
+# *cache*), holds all shapes fixed and runs the whole loop as one XLA program. The tokens must be the same, but for ties
+# that rounding decides.
 
 
 # %%
@@ -394,9 +395,9 @@ assert same > 0.9
 # here has a hundred thousand. It is no law: into German and French (`--dataset`), from no more words but in more
 # epochs, the Transformer was ahead.
 #
-# **Beam search** keeps the K best beginnings side by side. Its scores are divided by a power of the length, the *length
-# penalty*; otherwise short translations, which have fewer factors, would win. Which power is a choice like the number
-# of layers, so the validation part decides, not the test part.
+# **Beam search** keeps the K best beginnings side by side. Its scores are divided by a power of (5 + length) / 6, the
+# *length penalty*; otherwise short translations, which have fewer factors, would win. Which power is a choice like the
+# number of layers, so the validation part decides, not the test part.
 
 # %%
 num_beams = min(4, preset.beams[-1])  # of all that is reported; the others are for comparison

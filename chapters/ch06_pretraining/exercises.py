@@ -32,7 +32,7 @@ def next_token_loss(logits: np.ndarray, token_ids: np.ndarray) -> float:
 
     Hint: two index arrays, one of places and one of tokens, pick one number of each row.
     Budget: 1 second, 10 MB.
-    Source: document D2 (the loss of pretraining), whose sign is wrong; document D4, section 3.1; Radford et al. 2018
+    Source: document D2 (the autoregressive loss), whose sign is wrong; document D4, section 3.1; Radford et al. 2018
         (GPT), equation 1.
     Small machines: with logits of 0 everywhere the loss is ln V.
     """
@@ -211,7 +211,7 @@ def rotate(x: np.ndarray, start: int) -> np.ndarray:
 
     Hint: angles ``(T, d/2)`` first. Each vector stays as long as it was: is that so with yours?
     Budget: 1 second, 10 MB.
-    Source: Su et al. 2021 (RoFormer), section 3.2.2; document D2 (GPT), which has no positions.
+    Source: Su et al. 2021 (RoFormer), section 3.2.2; document D2, which names positions but not how.
     Small machines: d = 2 is one pair, which turns by 1 radian a position.
     """
     # Your answer in place of what follows.

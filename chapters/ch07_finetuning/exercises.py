@@ -21,7 +21,7 @@ def lora(
 ) -> tuple[np.ndarray, np.ndarray]:
     """LoRA: a frozen kernel W with a small correction A B, as it is trained, and as it is merged.
 
-    Deliver: one line, the correction of the kernel, α/r · A B. The lines behind it use it twice.
+    Deliver: one line, the correction of the kernel, α/r · A B. The line behind it uses it twice.
 
     Args:
         x: ``(B, D_in)``.

@@ -166,10 +166,10 @@ run.record(test_writer_bits_per_character=report.bits_per_character, test_writer
 #
 # $$p_i = \frac{e^{z_i/\tau}}{\sum_{j=1}^{V} e^{z_j/\tau}}$$
 #
-# Below, the most probable tokens, and what each setting leaves of
-# them. **Temperature** divides the logits; **top-k** keeps the k most probable tokens, however sure the model is;
-# **top-p** as many as have probability p together: few where it is sure, many where it is not; **min-p** those that are
-# at least so many times as probable as the best.
+# Below, the most probable tokens, and what each setting leaves of them. **Temperature** divides the logits; **top-k**
+# keeps the k most probable tokens, however sure the model is; **top-p** as many as have probability p together: few
+# where it is sure, many where it is not; **min-p** those that are at least p times as probable as the best, with p
+# below 1.
 
 # %%
 beginnings = {"en": ["The President of the United", "The"], "zh": ["却说曹", "却说"]}
@@ -287,7 +287,8 @@ for name in (REAL, "greedy", "beam of 4", "temperature 0.8", "top-p 0.9", "tempe
 #
 # To write token t + 1 a GPT needs the keys and values of all t tokens before it, and they never change: no token sees a
 # later one. So they are kept, and each step computes one position instead of t. The answers are the same, which is
-# checked here, and the work grows with the length instead of its square. The loop itself is one XLA program.
+# checked here, and the number of positions to compute grows with the length instead of its square. The loop itself is
+# one XLA program.
 
 
 # %%
@@ -331,7 +332,7 @@ print(f"the first {same} of {tokens} tokens are the same")  # two nearly equal o
 # **BLEU** counts runs of one to four words that stand in a reference too (precision, with a penalty for what is short);
 # **ROUGE-L** measures the longest common subsequence. Both were made for tasks with one right answer, up to wording:
 # translation, summaries. The continuation of a text has thousands. So the real continuation of *another* beginning
-# scores nearly as well as the model's text; a paraphrase scores low, and a wrong number scores high.
+# scores about as well as the model's text; a paraphrase scores low, and a wrong number scores high.
 
 
 # %%
