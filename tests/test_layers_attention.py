@@ -216,9 +216,10 @@ def test_narrow_dtypes_stay_near_float32(dtype) -> None:
     layer = build(dtype=dtype)
     y = layer(X, mask=REAL, use_causal_mask=True)
     assert keras.backend.standardize_dtype(y.dtype) == dtype.removeprefix("mixed_")
-    expected = build()(X, mask=REAL, use_causal_mask=True)
-    np.testing.assert_allclose(ops.cast(y, "float32"), expected, atol=0.1)  # outputs up to 4
-    assert float(ops.max(ops.abs(expected))) > 1
+    expected = build()(X, mask=REAL, use_causal_mask=True).numpy()
+    # bfloat16 keeps 8 bits: 0.4 % a rounding. Which sums are rounded on the way depends on the processor.
+    assert np.linalg.norm(ops.cast(y, "float32") - expected) < 0.04 * np.linalg.norm(expected)
+    assert np.abs(expected).max() > 1
 
 
 def test_config_has_every_option() -> None:
