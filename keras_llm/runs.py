@@ -29,7 +29,7 @@ from keras_llm.sources import Options, Sources
 PRESETS = ("smoke", "cpu", "full")
 INTERRUPTED = "interrupted.png"  # the curves of a training that was stopped; a finished run has it no more
 # For XLA: a program that runs for seconds is not worth the passes that take long to make it faster.
-QUICK_COMPILATION = "--xla_llvm_disable_expensive_passes=true"
+QUICK_COMPILATION = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 LOG = "log.jsonl"  # what the trainings of a run wrote as they went
 RESULTS = "results.json"  # what the small trainings of a study gave, one by one
 HISTORY_FIELDS = ("stage", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
