@@ -16,7 +16,7 @@ TITLES = {"en": "How large language models are trained", "zh_CN": "大语言模�
 html_title = TITLES["en"]
 
 extensions = ["myst_nb", "sphinx-mathjax-offline", "keras_llm.charts"]
-nb_custom_formats = {".py": "keras_llm.pages.read"}
+nb_custom_formats = {".py": "keras_llm.pages.read"}  # in the book's language: see below
 nb_execution_mode = "off"  # pages show the recorded run
 myst_enable_extensions = ["colon_fence", "dollarmath", "substitution"]
 myst_substitutions = recorded_figures()  # in the running text: {{ ch03.test_accuracy }}
@@ -35,6 +35,8 @@ templates_path = ["_templates"]
 html_css_files = ["book.css"]
 html_use_index = False
 html_show_sourcelink = False
+html_show_copyright = False
+html_show_sphinx = False
 html_copy_source = False
 html_favicon = "_static/favicon.svg"
 html_sidebars = {
@@ -47,6 +49,9 @@ html_sidebars = {
         "sidebar/scroll-end.html",
     ]
 }
+
+
+PICTURE = re.compile(r'(<img [^>]*src="([^"]+\.png)"[^>]*>)')
 
 
 class Search(SearchChinese):
@@ -79,10 +84,12 @@ def complete(app, pagename: str, templatename: str, context: dict, doctree) -> N
         if isinstance(context.get(name), str):
             context[name] = context[name].replace('role="heading">', 'role="heading" aria-level="2">')
             context[name] = context[name].replace("<pre>", '<pre tabindex="0">')
+            context[name] = PICTURE.sub(r'<a href="\2">\1</a>', context[name])  # in its full size
 
 
 def in_this_language(app, config) -> None:
     config.html_title = TITLES[config.language]
+    config.nb_custom_formats = {".py": ["keras_llm.pages.read", {"language": config.language}]}
     if config.language == "zh_CN":
         import jieba  # cuts the words for the search, and would tell of each step
 

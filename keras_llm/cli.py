@@ -3,6 +3,7 @@
 Nothing heavy is imported here before a command needs it, so that ``keras-llm --help`` answers at once.
 """
 
+import contextlib
 import math
 import os
 import signal
@@ -135,8 +136,9 @@ def run_lesson(name: str) -> None:
     import runpy
 
     from keras_llm import runs
+    from keras_llm.printed import Printed
 
-    last = -math.inf
+    last, printed = -math.inf, Printed(sys.stdout, book.chapters()[name] / "lesson.py")
 
     def interrupt(number: int, frame: object) -> None:
         nonlocal last
@@ -148,12 +150,15 @@ def run_lesson(name: str) -> None:
     for each in signals:
         signal.signal(each, interrupt)
     try:
-        runpy.run_module(f"{book.chapter_package()}.{name}.lesson", run_name="__main__")
+        with contextlib.redirect_stdout(printed):
+            runpy.run_module(f"{book.chapter_package()}.{name}.lesson", run_name="__main__")
     except KeyboardInterrupt:
         for each in signals:
             signal.signal(each, signal.SIG_IGN)  # a second Ctrl-C must not stop the saving
         current = runs.active()
         _fail(current.interrupted() if current else "Interrupted before the run began; nothing was written.", 130)
+    if current := runs.active():
+        current.keep_printed(printed)
 
 
 @app.command(

@@ -10,7 +10,7 @@ from typing import Any
 
 from keras_llm.errors import InputError
 
-OURS = ("run.json", "metrics.json", "history.csv", "log.jsonl", "model.keras", "unfinished")
+OURS = ("run.json", "metrics.json", "history.csv", "log.jsonl", "model.keras", "printed.json", "unfinished")
 
 
 @dataclass(frozen=True)

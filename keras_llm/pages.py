@@ -6,15 +6,18 @@ trained for a page: figures and numbers are those of the recorded run.
 
 import ast
 import re
+import textwrap
 import tomllib
 from pathlib import Path
 from typing import Any
 
-from keras_llm import book
+from keras_llm import book, languages
 from keras_llm.errors import InputError, WorkError
+from keras_llm.printed import printed_of
 
 FIGURE = re.compile(r"run\.figure\(\s*(?:(?P<f>f?)\"(?P<name>[^\"]+)\"|(?P<variable>\w+))")
 REGION = re.compile(r" *# (BEGIN|END) SOLUTION.*\n?")
+ANSWER = re.compile(r"^( *)# BEGIN SOLUTION: (.*)\n(?:.*\n)*? *# END SOLUTION\n", re.MULTILINE)
 FIELD = re.compile(r"^([A-Z][a-z ]+):(?: |\n|$)", re.MULTILINE)  # of an exercise's docstring: "Hint: …"
 
 
@@ -51,11 +54,11 @@ def build(target: Path) -> Path:
     return target / "index.html"
 
 
-def read(text: str) -> Any:
-    """A page as a notebook, from the text of a ``lesson.py`` or a ``solutions.py``."""
+def read(text: str, language: str = "en") -> Any:
+    """A page as a notebook, from the text of a ``lesson.py`` or a ``solutions.py``; what was printed in a language."""
     if "# BEGIN SOLUTION" in text:
         return exercises_page(text)
-    return lesson_page(text)
+    return lesson_page(text, language)
 
 
 def captions(chapter: str) -> dict[str, str]:
@@ -64,24 +67,34 @@ def captions(chapter: str) -> dict[str, str]:
     return tomllib.loads(path.read_text(encoding="utf-8"))[chapter]
 
 
-def lesson_page(text: str) -> Any:
-    """A lesson, with each recorded figure behind the cell that draws it, and the recorded numbers at its end."""
+def lesson_page(text: str, language: str = "en") -> Any:
+    """A lesson, with what each cell printed and drew in a recorded run, and the recorded numbers at its end."""
     import jupytext
-    from nbformat.v4 import new_markdown_cell
+    from nbformat.v4 import new_markdown_cell, new_output
 
-    notebook = jupytext.reads(text, fmt="py:percent")
+    notebook = jupytext.reads(re.sub(r" *# noqa.*", "", text), fmt="py:percent")
     chapter = re.search(r'runs\.begin\("(\w+)"', text).group(1)
+    printed = (printed_of(book.chapters()[chapter]) or {}).get("cells", {})
+    spoken = languages.translation(language[:2], chapter)
     figures, cells = captions(chapter), []
     drawn = figures_of([cell.source if cell.cell_type == "code" else "" for cell in notebook.cells], list(figures))
+    number = -1
     for cell, names in zip(notebook.cells, drawn, strict=True):
         cells.append(cell)
         if len(cells) == 1:
-            cells.append(new_markdown_cell(documents_of(chapter)))
+            cells.append(new_markdown_cell(f"{documents_of(chapter)}\n\n{seen_here(chapter)}"))
+        compares = "run.compare_with_record()" in cell.source
+        if cell.cell_type == "code":
+            number += 1
+            shown = printed.get(str(number), "")
+            if shown and not compares:
+                text = spoken.text(shown) if spoken else shown
+                cell.outputs = [new_output("stream", name="stdout", text=text)]
         for name in names:
             caption = figures[name]
             shown = f":::{{figure}} recorded/{name}.png\n:alt: {caption}\n\n{caption}\n:::"
             cells.append(new_markdown_cell(shown))
-        if cell.cell_type == "code" and "run.compare_with_record()" in cell.source:
+        if cell.cell_type == "code" and compares:
             cells.append(new_markdown_cell(recorded_table(chapter)))
     notebook.cells = cells
     notebook.metadata["language_info"] = {"name": "python", "pygments_lexer": "python"}
@@ -95,6 +108,23 @@ def documents_of(chapter: str) -> str:
     found = [number for number, part in zip(parts[::2], parts[1::2], strict=True) if f"({chapter}/lesson)" in part]
     links = ", ".join(f"[D{number}](#d{number})" for number in found)
     return f"**What the documents say, and what was measured**, section by section: {links}."
+
+
+def seen_here(chapter: str) -> str:
+    """A paragraph on where the figures and the printed lines of a page come from."""
+    about = printed_of(book.chapters()[chapter])
+    if about is None:
+        return (
+            "The figures and the last table are those of the recorded run. What a cell prints is seen when you run it."
+        )
+    return (
+        "The figures and the last table are those of the recorded run. What stands below a cell was printed by a run "
+        f"with the preset {about['preset']} and seed {about['seed']} on {processor(about['machine'])}."
+    )
+
+
+def processor(machine: dict[str, Any]) -> str:
+    return f"{machine['processor']} ({machine['cores']} CPUs, {machine['memory_gb']:.0f} GB)"
 
 
 def recorded_figures() -> dict[str, dict[str, str]]:
@@ -112,8 +142,8 @@ def recorded_figures() -> dict[str, dict[str, str]]:
             found[f"recorded_{short}"] = {
                 "preset": record["preset"],
                 "seeds": ", ".join(map(str, record["seeds"])),
-                "minutes": f"{record['minutes']:.0f}",
-                "machine": f"{machine['processor']} ({machine['cores']} CPU, {machine['memory_gb']:.0f} GB)",
+                "minutes": f"{record['minutes']:.0f}" if record["minutes"] >= 1.5 else f"{record['minutes']:.1f}",
+                "machine": processor(machine),
                 "tensorflow": versions["tensorflow"],
                 "keras": versions["keras"],
             }
@@ -145,13 +175,19 @@ def figures_of(sources: list[str], names: list[str]) -> list[list[str]]:
 def recorded_table(chapter: str) -> str:
     """What was recorded of a chapter, and where."""
     short, record = chapter.split("_")[0], book.record_of(book.chapters()[chapter])
-    rows = [f"| `{name}` | {each['value']:.4g} | {each['tolerance']:.2g} |" for name, each in record["figures"].items()]
+    several = len(record["seeds"]) > 1
+    rows = []
+    for name, each in record["figures"].items():
+        spread = f" {each['mean']:.4g} ± {each['standard_deviation']:.2g} |" if several else ""
+        rows.append(f"| `{name}` | {each['value']:.4g} |{spread} {each['tolerance']:.2g} |")
     told = (
-        "Recorded with the preset {{ RUN.preset }}, seeds {{ RUN.seeds }}, in {{ RUN.minutes }} minutes on "
-        "{{ RUN.machine }}, TensorFlow {{ RUN.tensorflow }}, Keras {{ RUN.keras }}:"
-    )
-    heading = ["", "| figure | value | tolerance |", "|---|---|---|"]
-    return "\n".join([told.replace("RUN", f"recorded_{short}"), *heading, *rows])
+        "Recorded with the preset {{ RUN.preset }}, seed {{ RUN.seeds }}, in {{ RUN.minutes }} minutes on "
+        "{{ RUN.machine }}, TensorFlow {{ RUN.tensorflow }}, Keras {{ RUN.keras }}. A run on another machine should "
+        "stay within the tolerance:"
+    ).replace("RUN", f"recorded_{short}")
+    heading = ["measure", f"seed {record['seed']}", *(["mean ± deviation"] if several else []), "tolerance"]
+    lines = [f"| {' | '.join(heading)} |", "|---" * len(heading) + "|", *rows]
+    return "\n".join([told.replace("seed {{", "seeds {{") if several else told, "", *lines])
 
 
 def exercises_page(text: str) -> Any:
@@ -166,11 +202,15 @@ def exercises_page(text: str) -> Any:
     nodes = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     for node in nodes:
         title, _, asked = ast.get_docstring(node).partition("\n")
-        start, documentation, body = node.lineno - 1, node.body[0].lineno - 1, node.body[1].lineno - 1
-        end = next((index for index in range(body, len(lines)) if "# END SOLUTION" in lines[index]), node.end_lineno)
-        signature = "".join(lines[start:documentation]).rstrip()
-        answer = REGION.sub("", "".join(lines[node.body[0].end_lineno : end + 1])).rstrip()
-        cells.append(f"## {title.rstrip('.')}\n\n```python\n{signature}\n```\n\n{exercise_prose(asked)}")
+        start, documentation, body = node.lineno - 1, node.body[0].lineno - 1, node.body[0].end_lineno
+        end = node.end_lineno + ("# END SOLUTION" in "".join(lines[node.end_lineno : node.end_lineno + 1]))
+        signature, whole = "".join(lines[start:documentation]).rstrip(), "".join(lines[body:end])
+        given = ANSWER.sub(r"\1...  # yours: \2\n", whole)
+        if "\n" not in given.strip():
+            given = ""  # all of it is to be written
+        asking = f"{signature}\n{given}".rstrip()
+        answer = textwrap.dedent(REGION.sub("", whole)).strip("\n")
+        cells.append(f"## {title.rstrip('.')}\n\n```python\n{asking}\n```\n\n{exercise_prose(asked)}")
         cells.append(f"::::{{admonition}} Solution\n:collapsible: closed\n\n```python\n{answer}\n```\n::::")
     return new_notebook(cells=[new_markdown_cell(cell) for cell in cells])
 

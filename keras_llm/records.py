@@ -2,7 +2,9 @@
 
     python -m keras_llm.records runs/ch03_lstm_classifier-cpu-seed0 runs/ch03_lstm_classifier-cpu-seed1 ...
 
-The first run gives the figures that ``keras-llm run`` makes again; the others show how far they move with the seed.
+The first run gives the figures that ``keras-llm run`` makes again, and what the cells of the lesson printed; the others
+show how far the figures move with the seed. With ``--printed`` one more run gives what its cells printed and nothing
+else, when its figures are within the tolerance of the recorded ones.
 """
 
 import argparse
@@ -17,6 +19,7 @@ from typing import Any
 from keras_llm import book
 from keras_llm.errors import InputError
 from keras_llm.outputs import write_text
+from keras_llm.printed import FILE
 
 # The figure that speaks for a chapter: the first that it has.
 HEADLINES = ("test_accuracy", "test_bits_per_character", "test_bleu", "test_exact_match", "test_reply_loss")
@@ -88,6 +91,27 @@ def record(folders: list[Path]) -> dict[str, Any]:
     }
 
 
+def printed(folder: Path) -> str:
+    """The content of a chapter's ``recorded/printed.json``: what the cells printed in a run, and which run that was.
+
+    Raises:
+        InputError: when the folder holds no finished run, or one that was resumed.
+    """
+    about, cells = _read(folder / "run.json", ABOUT), _read(folder / FILE, set())
+    kept = {name: about[name] for name in ("preset", "seed", "lesson", "versions", "machine")}
+    return json.dumps({**kept, "cells": cells}, ensure_ascii=False, indent=1) + "\n"
+
+
+def outside(folder: Path, known: dict[str, Any]) -> list[str]:
+    """The figures of a run that are not within the tolerance of the recorded ones, with both values."""
+    metrics = _read(folder / "metrics.json", set(known["figures"]))
+    return [
+        f"{name} {metrics[name]:.4g} for {figure['value']:.4g}"
+        for name, figure in known["figures"].items()
+        if abs(metrics[name] - figure["value"]) > figure["tolerance"]
+    ]
+
+
 def _short(value: float) -> float:
     return float(f"{value:.4g}")
 
@@ -95,28 +119,45 @@ def _short(value: float) -> float:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m keras_llm.records", description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="+", type=Path, help="folders of finished runs, the one to quote first")
-    folders = parser.parse_args(arguments).runs
+    parser.add_argument("--printed", action="store_true", help="take only what the cells printed, of one run")
+    asked = parser.parse_args(arguments)
+    folders = asked.runs
     try:
         content = record(folders)
         known = book.chapters()
         if content["chapter"] not in known:
             raise InputError(f"There is no chapter {content['chapter']!r} here: there are: {', '.join(known)}.")
-        chapter = known[content["chapter"]]
+        chapter, text = known[content["chapter"]], printed(folders[0])
+        if asked.printed:
+            _check_same_work(folders, content, book.record_of(chapter))
     except InputError as error:
         print(f"keras_llm.records: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    figures = chapter / "recorded"
-    figures.mkdir(exist_ok=True)
-    for old in figures.glob("*.png"):
+    kept = chapter / "recorded"
+    kept.mkdir(exist_ok=True)
+    write_text(kept / FILE, text)
+    if asked.printed:
+        print(f"{kept / FILE}: from {folders[0]}")
+        return
+    for old in kept.glob("*.png"):
         old.unlink()
     for figure in folders[0].glob("*.png"):
-        shutil.copy(figure, figures)
+        shutil.copy(figure, kept)
     path = chapter / "expected.json"
     write_text(path, json.dumps(content, indent=2) + "\n")
     headline = content["figures"][content["headline"]]
     print(
         f"{path}: {content['headline']} {headline['mean']} ± {headline['standard_deviation']} over {content['seeds']}"
     )
+
+
+def _check_same_work(folders: list[Path], content: dict[str, Any], known: dict[str, Any] | None) -> None:
+    if len(folders) != 1 or known is None:
+        raise InputError("--printed takes one run of a chapter that is recorded.")
+    if any(content[name] != known[name] for name in ("preset", "seed", "lesson")):
+        raise InputError(f"The run in {folders[0]} has another preset, seed or lesson than the recorded one.")
+    if differing := outside(folders[0], known):
+        raise InputError(f"The run in {folders[0]} is not like the recorded one: {', '.join(differing)}.")
 
 
 def _read(path: Path, needed: set[str]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from keras_llm import book, languages, machine
 from keras_llm.errors import InputError
 from keras_llm.estimate import Estimate
 from keras_llm.outputs import choose_folder, read_back, write_text
+from keras_llm.printed import FILE, Printed
 from keras_llm.sources import Options, Sources
 
 PRESETS = ("smoke", "cpu", "full")
@@ -202,6 +203,11 @@ class Run(Sources):
         print(f"\nDone in {self._seconds() / 60:.1f} minutes. Figures, history and model: {self.output}")
         if self.estimate:
             print(self.estimate.against(self._seconds() / 60))
+
+    def keep_printed(self, printed: Printed) -> None:
+        """Keep what the cells of a whole run printed; one that was resumed has printed but its rest."""
+        if self.status == "done" and not self.options.resume:
+            self.write(FILE, json.dumps(printed.cells(), ensure_ascii=False, indent=1))
 
     # --- how a run can end before that ----------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import pytest
 from babel.messages.pofile import read_po
 
 from keras_llm import book, pages
+from keras_llm.printed import printed_of
 
 pytest_plugins = ["tests.command_line_fixtures"]
 
@@ -75,11 +76,34 @@ def test_a_page_tells_the_recorded_numbers(built, chapter, language) -> None:
     assert record["machine"]["processor"] in page and "{{" not in re.sub(r"<pre.*?</pre>", "", page, flags=re.DOTALL)
 
 
+@pytest.mark.parametrize("language", ["", "zh"])
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_page_shows_what_its_cells_printed(built, chapter, language) -> None:
+    page = (built / language / chapter / "lesson.html").read_text(encoding="utf-8")
+    known = printed_of(book.chapters()[chapter])
+    if known is None:
+        pytest.skip("no run of this lesson is recorded with what it prints")
+    assert known["lesson"] == book.code_digest(book.chapters()[chapter]), "the lesson's code has changed: record it"
+    notebook = pages.read((book.chapters()[chapter] / "lesson.py").read_text("utf-8"), "zh_CN" if language else "en")
+    outputs = [cell.outputs[0].text for cell in notebook.cells if cell.cell_type == "code" and cell.outputs]
+    assert 0 < len(outputs) <= len(known["cells"]) and page.count('class="output') >= len(outputs)
+    assert language or set(outputs) <= set(known["cells"].values())
+    assert bool(CHINESE.search(outputs[0])) == bool(language)
+
+
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_solutions_are_behind_a_fold(built, chapter) -> None:
     page = (built / chapter / "solutions.html").read_text(encoding="utf-8")
     source = (book.chapters()[chapter] / "solutions.py").read_text(encoding="utf-8")
     assert page.count("<details") == source.count("# BEGIN SOLUTION") and "BEGIN SOLUTION" not in page
+
+
+def test_an_exercise_shows_what_is_given_and_its_solution_is_whole() -> None:
+    notebook = pages.read((book.chapters()["ch07_finetuning"] / "solutions.py").read_text(encoding="utf-8"))
+    asked, answer = (cell.source for cell in notebook.cells[4:6])
+    assert "    ...  # yours: the correction, with its factor\n    return x @ kernel" in asked
+    assert "\ncorrection = alpha / a.shape[1] * (a @ b)\nreturn x @ kernel" in answer
+    assert "..." not in notebook.cells[6].source.split("```")[1]  # nothing is given there
 
 
 def test_nothing_is_asked_of_the_network_and_no_link_is_dead(built) -> None:
@@ -117,7 +141,8 @@ def catalog(path: Path) -> list:
 
 
 def test_there_is_a_catalog_for_each_page_and_no_other(messages) -> None:
-    assert {path.stem for path in CATALOGS.glob("*.po")} == messages.keys()
+    theme = {"sphinx"}  # what Furo says on each page, and Sphinx has no Chinese word for
+    assert {path.stem for path in CATALOGS.glob("*.po")} == messages.keys() | theme
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in CATALOGS.glob("*.po")))

@@ -109,7 +109,7 @@ class TestSmokeRun:
 
     def test_the_folder_holds_what_the_readme_says_and_no_leftovers(self, finished_run, chapter) -> None:
         names = {path.name for path in finished_run(chapter).iterdir() if path.suffix != ".png"}
-        needed = {"metrics.json", "history.csv", "log.jsonl", "model.keras", "run.json"}
+        needed = {"metrics.json", "history.csv", "log.jsonl", "model.keras", "printed.json", "run.json"}
         assert needed <= names <= needed | SERIALISED
         assert not (finished_run(chapter) / "interrupted.png").exists()
 
@@ -127,6 +127,14 @@ class TestSmokeRun:
             assert stage["program"]["jit_compile"] in COMPILED.get(chapter, {True}), name
             few = name in ONE_BATCH or stage["program"]["jit_compile"] == "update"  # two or three steps in smoke
             assert stage["program"]["steps_per_program"] > 1 or few, name
+
+    def test_what_the_cells_printed(self, finished_run, chapter) -> None:
+        printed = json.loads((finished_run(chapter) / "printed.json").read_text(encoding="utf-8"))
+        code = [text for kind, text in cells(CHAPTERS[chapter] / "lesson.py") if kind == "code"]
+        assert printed["0"].startswith(f"{chapter}, preset smoke, seed 0; results go to ")
+        assert all("print" in code[int(number)] or "run." in code[int(number)] for number in printed)
+        (last,) = [number for number, text in enumerate(code) if "run.finish()" in text]
+        assert "Done in " in printed[str(last)]
 
     def test_the_record_has_the_figures_of_a_run(self, finished_run, chapter) -> None:
         record = book.record_of(CHAPTERS[chapter])

@@ -7,6 +7,7 @@ import pytest
 
 from keras_llm import book, records
 from keras_llm.errors import InputError
+from keras_llm.printed import printed_of
 
 ABOUT = {
     "chapter": "ch03_lstm_classifier",
@@ -29,6 +30,7 @@ def run(folder: Path, metrics: dict | str, **about) -> Path:
     (folder / "run.json").write_text(json.dumps({**ABOUT, **about}), encoding="utf-8")
     text = metrics if isinstance(metrics, str) else json.dumps(metrics)
     (folder / "metrics.json").write_text(text, encoding="utf-8")
+    (folder / "printed.json").write_text('{"0": "Hello!"}', encoding="utf-8")
     return folder
 
 
@@ -105,9 +107,33 @@ def test_the_command_writes_the_file_and_says_the_headline(three, tmp_path, monk
     (folder / "recorded").mkdir()
     (folder / "recorded" / "gone.png").touch()  # of an earlier record
     records.main([str(path) for path in three])
-    assert [path.name for path in (folder / "recorded").iterdir()] == ["summary.png"]
+    assert {path.name for path in (folder / "recorded").iterdir()} == {"summary.png", "printed.json"}
+    assert printed_of(folder)["cells"] == {"0": "Hello!"}
     assert "test_accuracy 0.82 ± 0.02 over [0, 1, 2]" in capsys.readouterr().out
     assert book.record_of(folder) == records.record(three)
+
+
+def test_what_another_run_printed_is_taken_when_its_figures_agree(three, tmp_path, monkeypatch, capsys) -> None:
+    folder = tmp_path / "chapter"
+    folder.mkdir()
+    monkeypatch.setattr(book, "chapters", lambda: {"ch03_lstm_classifier": folder})
+    records.main([str(path) for path in three])
+    known = book.record_of(folder)
+    again = run(tmp_path / "again", {"test_accuracy": 0.83, "test_f1": 0.7}, machine={"processor": "slide rule"})
+    records.main([str(again), "--printed"])
+    assert book.record_of(folder) == known and printed_of(folder)["machine"] == {"processor": "slide rule"}
+    for metrics, about in (
+        ({"test_accuracy": 0.9, "test_f1": 0.7}, {}),
+        ({"test_accuracy": 0.8, "test_f1": 0.7}, {"seed": 1}),
+    ):
+        other = run(tmp_path / f"other{len(about)}", metrics, **about)
+        with pytest.raises(SystemExit) as stop:
+            records.main([str(other), "--printed"])
+        assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert (
+        "is not like the recorded one: test_accuracy 0.9 for 0.8" in said and "another preset, seed or lesson" in said
+    )
 
 
 @pytest.mark.parametrize("about", [{"status": "running"}, {"chapter": "ch99_gone"}])
