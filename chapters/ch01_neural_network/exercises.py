@@ -5,7 +5,8 @@ Write what is missing, one function at a time, in any order: none calls another.
 
     keras-llm grade ch01 --file ch01_neural_network.py
 
-says what is right, and why the rest is not. All of it takes seconds and a few megabytes on any machine.
+says what is right, and why the rest is not. All of it takes seconds and little memory on any machine;
+each exercise names its limits.
 
 B = points in a batch (its rows), D = numbers a point or inputs of a layer, H = units of a layer; η = learning rate.
 """

@@ -5,7 +5,8 @@ Write what is missing, one function at a time, in any order: none calls another.
 
     keras-llm grade ch02 --file ch02_text_to_tensors.py
 
-says what is right, and why the rest is not. All of it takes seconds and a few megabytes on any machine.
+says what is right, and why the rest is not. All of it takes seconds and little memory on any machine;
+each exercise names its limits.
 
 T = tokens in a row, V = tokens in the vocabulary. The ids 0 and 1 stand for padding and for unknown tokens.
 """

@@ -5,7 +5,8 @@ Write what is missing, one function at a time, in any order: none calls another.
 
     keras-llm grade ch03 --file ch03_lstm_classifier.py
 
-says what is right, and why the rest is not. All of it takes seconds and a few megabytes on any machine.
+says what is right, and why the rest is not. All of it takes seconds and little memory on any machine;
+each exercise names its limits.
 
 B = batch, T = tokens of a text, V = words in the vocabulary, D = width of the embedding, H = units of the LSTM,
 n = texts, C = classes.

@@ -5,7 +5,8 @@ Write what is missing, one function at a time, in any order: none calls another.
 
     keras-llm grade ch04 --file ch04_attention.py
 
-says what is right, and why the rest is not. All of it takes seconds and a few megabytes on any machine.
+says what is right, and why the rest is not. All of it takes seconds and little memory on any machine;
+each exercise names its limits.
 
 B = batch, T = time of the queries, S = time of keys and values, D = width, H = heads.
 """

@@ -5,7 +5,8 @@ Write what is missing, one function at a time, in any order: none calls another.
 
     keras-llm grade ch05 --file ch05_transformer.py
 
-says what is right, and why the rest is not. All of it takes seconds and a few megabytes on any machine.
+says what is right, and why the rest is not. All of it takes seconds and little memory on any machine;
+each exercise names its limits.
 
 N = pairs, S = tokens in a source, T = tokens in a target, D = width, V = token ids.
 """

@@ -164,20 +164,22 @@ assert losses == [0.0, 0.0, 0.0]
 #     cross --> output["logits, softmax: the next token"]
 # ```
 #
-# `keras_llm/layers/blocks.py` has the two blocks, about 25 lines each. LN is layer normalisation, MHA(q, m) multi-head
-# attention of q over m, FF the feed-forward layer. Post-norm is the paper of 2017, pre-norm what nearly all models
-# since 2019 do: it trains without a careful warm-up.
+# `keras_llm/layers/blocks.py` has the two blocks; what they compute is in `call` and `feed`, a few lines each. LN is
+# layer normalisation, MHA(q, m) multi-head attention of q over m (causal where the decoder looks at itself), FF the
+# feed-forward layer. Post-norm is the paper of 2017, pre-norm what nearly all models since 2019 do: it trains without a
+# careful warm-up.
 #
 # | D3, section 4 | mended, post-norm | mended, pre-norm (the default) | in the code |
 # |---|---|---|---|
 # | E = Add(MHA(E, E), E) + E | E ← LN(E + MHA(E, E)) | E ← E + MHA(LN(E), LN(E)) | `EncoderBlock.call` |
 # | (the text has FF, the formula not) | E ← LN(E + FF(E)) | E ← E + FF(LN(E)) | `EncoderBlock.feed` |
-# | D = Add(MHA(D, D), D) + … | D ← LN(D + MHA(D, D)) | D ← D + MHA(LN(D), LN(D)), both causal | `DecoderBlock.call` |
+# | D = Add(MHA(D, D), D) + … | D ← LN(D + MHA(D, D)) | D ← D + MHA(LN(D), LN(D)) | `DecoderBlock.call` |
 # | … Add(MHA(D, E), D) + … | D ← LN(D + MHA(D, E)) | D ← D + MHA(LN(D), E) | `DecoderBlock.call` |
 # | … FF(D) | D ← LN(D + FF(D)) | D ← D + FF(LN(D)) | `DecoderBlock.feed` |
 #
 # So each line works on the *result* of the one above it, and adds its input once. What does it do to add it twice? A
-# block then returns twice its input plus something: the numbers double with each layer. Measured, with random weights:
+# block then returns twice its input plus something: the numbers double with each layer. The cell measures it, with
+# random weights:
 
 # %%
 x = keras.random.normal((4, 10, 64), seed=run.seed)
@@ -313,13 +315,13 @@ print(f"{waste:.0%} of the target's places are padding")
 # %% [markdown]
 # ## 6. Training
 #
-# **Label smoothing** 0.1 keeps a tenth of the probability for the other tokens, so that the model does not grow too
-# sure of the one reference (its loss can then not reach 0). The **warm-up** raises the learning rate over the first
-# tenth of the updates, and half a cosine lets it fall. Dropout and the small size hold over-fitting down; there are few
-# pairs. The optimizer is **Muon** (Jordan et al. 2024; Liu et al. 2025): it turns the update of each matrix into one
-# that changes all directions alike, where Adam, the paper's, scales each number by itself. Vectors and embeddings keep
-# Adam. Its updates take longer and are worth more: exercise 7. Before the first update the loss must be near ln V, for
-# a model that knows nothing guesses evenly.
+# **Label smoothing** 0.1 spreads a tenth of the probability evenly over all V tokens, the label among them, so that the
+# model does not grow too sure of the one reference (its loss can then not reach 0). The **warm-up** raises the learning
+# rate over the first tenth of the updates, and half a cosine lets it fall. Dropout and the small size hold over-fitting
+# down; there are few pairs. The optimizer is **Muon** (Jordan et al. 2024; Liu et al. 2025): it turns the update of
+# each matrix into one that changes all directions alike, where Adam, the paper's, scales each number by itself. Vectors
+# and embeddings keep Adam. Muon's updates take longer and are worth more: exercise 7. Before the first update the loss
+# must be near ln V, for a model that knows nothing guesses evenly.
 
 # %%
 keras.utils.set_random_seed(run.seed)
@@ -389,11 +391,11 @@ assert same > 0.9
 # %% [markdown]
 # ## 8. The test part
 #
-# In the recorded run the dictionary is ahead in BLEU, and the Transformer twice as often exactly right. BLEU rewards
-# pieces of phrases, which the dictionary copies from training; the Transformer writes whole sentences, and is worst at
-# long ones (section 10). Koehn and Knowles (2017) found that phrases win below some 15 million words; the training part
-# here has a hundred thousand. It is no law: into German and French (`--dataset`), from no more words but in more
-# epochs, the Transformer was ahead.
+# In the recorded run the dictionary is slightly ahead in BLEU (53.0 against 51.5, less than the tolerance of 2), and
+# the Transformer twice as often exactly right. BLEU rewards pieces of phrases, which the dictionary copies from
+# training; the Transformer writes whole sentences, and is worst at long ones (section 10). Koehn and Knowles (2017)
+# found that phrases win below some 15 million words; the training part here has a hundred thousand. It is no law: into
+# German and French (`--dataset`), from no more words but in more epochs, the Transformer was ahead.
 #
 # **Beam search** keeps the K best beginnings side by side. Its scores are divided by a power of (5 + length) / 6, the
 # *length penalty*; otherwise short translations, which have fewer factors, would win. Which power is a choice like the
@@ -439,8 +441,8 @@ figure = plots.plot_scores(
 run.figure("bleu", figure)
 
 # %% [markdown]
-# Ten sentences of the test part, drawn at random and not chosen. Read them; a score hides what kind of mistakes a model
-# makes. Which are wrong, which only said otherwise?
+# The cell prints ten sentences of the test part, drawn at random, not chosen: read them. A score hides what kind of
+# mistakes a model makes. Which are wrong, which only said otherwise?
 
 # %%
 for row in np.random.default_rng(run.seed).choice(len(pairs.test), min(10, len(pairs.test)), replace=False):
@@ -518,8 +520,8 @@ if held:
 # %% [markdown]
 # ## 11. What was measured
 #
-# The table sets this run beside the recorded one (`expected.json`: preset, seed, versions and machine are in it, and
-# every seed that was run).
+# When you run the chapter, a table sets your run beside the recorded one, which is shown here (`expected.json`: preset,
+# seed, versions and machine are in it, and every seed that was run).
 #
 # Where would more quality come from? From more pairs first: published systems train on millions. From a larger model
 # only then; `--preset full` has the sizes of the paper, for a GPU.
@@ -531,8 +533,9 @@ run.finish()
 # %% [markdown]
 # ## Exercises
 #
-# `keras-llm exercise ch05` writes exercises into a file of your own, and `keras-llm grade ch05` says what is right
-# and why the rest is not. These here ask for an experiment, and no program grades them:
+# `keras-llm exercise ch05` writes exercises into a file of your own, and `keras-llm grade ch05` says what is right and
+# why the rest is not. They stand, with solutions behind a fold, in [Exercises of chapter 5](solutions). These here ask
+# for an experiment, and no program grades them:
 #
 # 1. **The label shift.** Give the decoder the target *not* shifted (`target_ids` equal to the labels). What does the
 #    training loss do, and what does the model translate? Explain both.
@@ -544,5 +547,5 @@ run.finish()
 # 5. **Without positions.** Take the positions away and translate. Which sentences suffer?
 # 6. **Another field.** Score the model on `data.load("jupyterlab_en_zh").test`. What does BLEU say, and what do ten
 #    translations say?
-# 7. **The optimizer.** Train with `keras.optimizers.Adam` instead of Muon, with rates of 5e-4, 1e-3 and 2e-3. Compare
-#    the validation loss after each epoch, and after each minute.
+# 7. **The optimizer.** Train with `keras.optimizers.Adam` instead of Muon, with rates of 0.0005, 0.001 and 0.002.
+#    Compare the validation loss after each epoch, and after each minute.

@@ -5,7 +5,8 @@ Write what is missing, one function at a time, in any order: none calls another.
 
     keras-llm grade ch06 --file ch06_pretraining.py
 
-says what is right, and why the rest is not. All of it takes seconds and a few megabytes on any machine.
+says what is right, and why the rest is not. All of it takes seconds and little memory on any machine;
+each exercise names its limits.
 
 N = rows in a batch, T = tokens in a row, V = token ids, d = numbers a head.
 """
@@ -20,7 +21,7 @@ import numpy as np
 def next_token_loss(logits: np.ndarray, token_ids: np.ndarray) -> float:
     """The loss of a language model: how improbable it finds each next token, with the minus sign that D2 has lost.
 
-    Deliver: one line, the mean over the row of -log P(next token). The logits of place t are for the token at t + 1;
+    Deliver: one line, the mean over the row of −log P(next token). The logits of place t are for the token at t + 1;
     those of the last place have nothing to be compared with.
 
     Args:
@@ -78,7 +79,7 @@ def bigram_perplexity(train_ids: np.ndarray, held_out_ids: np.ndarray, vocabular
     """The model that D4's code really is, by counting: a bigram, smoothed, and its perplexity on held-out text.
 
     Deliver: P(b | a) = (c(a, b) + k) / (c(a) + k V), with c(a, b) the number of times that b follows a in the training
-    ids, and c(a) = Σ_b c(a, b); and exp of the mean of -ln P(b | a) over all pairs of neighbours in the held-out ids.
+    ids, and c(a) = Σ_b c(a, b); and exp of the mean of −ln P(b | a) over all pairs of neighbours in the held-out ids.
 
     Args:
         train_ids, held_out_ids: int ``(n,)``, two or more each.
@@ -169,13 +170,13 @@ def hide_tokens(
 def cosine_rate(step: int, steps: int, warmup: int, peak: float, final: float) -> float:
     """The learning rate of a pretraining: a warm-up in a line, then a fall along half a cosine.
 
-    Deliver: from 0 at step 0 to ``peak`` at step ``warmup``; from there final + (peak - final) (1 + cos(π x)) / 2 with
+    Deliver: from 0 at step 0 to ``peak`` at step ``warmup``; from there final + (peak − final) (1 + cos(π x)) / 2 with
     x from 0 to 1 at step ``steps``; after that ``final``.
 
     Args:
         step: 0 or more; it may lie beyond ``steps``.
         steps: of the whole training, the warm-up among them.
-        warmup: from 0 to ``steps`` - 1; with 0, step 0 has the peak.
+        warmup: from 0 to ``steps`` − 1; with 0, step 0 has the peak.
         peak: the highest rate.
         final: the last rate, at most the peak.
 
@@ -200,7 +201,7 @@ def rotate(x: np.ndarray, start: int) -> np.ndarray:
     """Rotary positions: each pair of numbers of a query or key is turned by an angle that grows with its position.
 
     Deliver: pair i is made of the numbers i and i + d/2; at position p it turns by the angle p / 10000^(2i/d):
-    (u, v) becomes (u cos - v sin, v cos + u sin).
+    (u, v) becomes (u cos − v sin, v cos + u sin).
 
     Args:
         x: ``(T, d)``, d even.
@@ -243,7 +244,7 @@ def scaling_law(
         other?
     Budget: 5 seconds, 10 MB; measure each pair of size and budget once.
     Source: Kaplan et al. 2020, section 2.1 (6 N D); Hoffmann et al. 2022, section 3.2; document D4, section 3.1.
-    Small machines: measure = lambda n, d: 5 * (6 * n * d) ** -0.1 has the exponent -0.1 and the factor 5 for any size.
+    Small machines: measure = lambda n, d: 5 * (6 * n * d) ** -0.1 has the exponent −0.1 and the factor 5 for any size.
     """
     # Your answer in place of what follows.
     raise NotImplementedError(

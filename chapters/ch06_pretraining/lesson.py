@@ -3,8 +3,8 @@
 #
 # **You will build** the language model of document D4, its formula and its code, which are two different models; a GPT
 # and a BERT from the layers of chapter 4; and you will train them on the same real text, beside a model that only
-# counts. Then you see what a GPT of a laptop can learn in a minute and in some more, how three vocabularies compare,
-# how loss falls with size and text, and how a corpus larger than memory is read.
+# counts. Then you see what a GPT of a laptop can learn in two minutes and in eight, how three vocabularies compare, how
+# loss falls with size and text, and how a corpus larger than memory is read.
 #
 # **Reproduces** D4, sections 3.1 and 4 (pretraining); D2, the pretraining of GPT and BERT and their losses.
 #
@@ -158,13 +158,15 @@ for name, part in (("validation", validation), ("test", test)):
 # %% [markdown]
 # ## 2. D4's formula and D4's code
 #
+# D4's formula (section 3.1.4):
+#
 # $$P(w_{t+1} \mid w_1 \dots w_t) = \operatorname{softmax}\Bigl(W_e[w_{t+1}] + \sum_{i \le t} W_h[w_i]\Bigr)$$
 #
 # Mended, W_e is one number for each word and W_h a table of V × V votes: each earlier word votes for each next one, and
-# the votes are added (`keras_llm/models/additive.py`, a dozen lines). It is a language model, and a weak one: the sum
-# forgets the order, and the hundredth word before counts as much as the last, so that little more than the frequencies
-# of the words is left. Its code is another model: `Embedding → Linear → Linear` sees the last word alone, and that
-# tells more.
+# the votes are added (`keras_llm/models/additive.py`; its `call` is seven lines). It is a language model, and a weak
+# one: the sum forgets the order, and the hundredth word before counts as much as the last, so that little more than the
+# frequencies of the words is left. D4's code is another model: `Embedding → Linear → Linear` sees the last word alone,
+# and that tells more.
 #
 # **The loss at step 0** tells whether the bookkeeping is right: a model that knows nothing guesses evenly among V
 # tokens, and −ln(1/V) = ln V. A larger number means wrong initial weights, a smaller one that the answer leaks. D4's
@@ -283,12 +285,12 @@ print(f"validation: {report}")
 #
 # BERT sees the whole row, so the next token is no riddle to it. Instead, 15% of the tokens are chosen, and it must say
 # what they were. Of the chosen ones 80% are replaced by a mask token, 10% by a random token, 10% stay, so that the
-# model cannot trust what it sees. `data.hide_tokens` has keras-hub do that; its shares are counted below. As in the
+# model cannot trust what it sees. `data.hide_tokens` has keras-hub do that; the cell counts its shares. As in the
 # paper's own code it is done once, before the training; a text that is read several times is hidden several times, each
 # time other tokens. A row gives only 15% of T examples, so BERT needs more rows than a GPT to learn as much; what it
-# learns looks both ways. Rotary positions are not the paper's: with learned ones this model knew little more than the
-# frequencies after 480 updates (15% of the hidden tokens right, instead of 30% after as many). Its loss
-# cannot be compared with that of the others: it knows what comes after.
+# learns looks both ways. Rotary positions are not the paper's: with learned ones this model knew half as much after 480
+# updates (15% of the hidden tokens right instead of 30%; always the most frequent token: 7%). Its loss cannot be
+# compared with that of the others: it knows what comes after.
 
 # %%
 pieces = text.WordPieceTokenizer.train(train, preset.vocabulary_size)
@@ -347,7 +349,7 @@ run.record(
 )
 
 # %% [markdown]
-# What it fills in, where a word of a held-out sentence is hidden:
+# The cell prints what BERT fills in where a word of a held-out sentence is hidden:
 
 # %%
 for row in held_out[:: max(1, len(held_out) // 5)][:5]:
@@ -367,8 +369,8 @@ for row in held_out[:: max(1, len(held_out) // 5)][:5]:
     print(f"{pieces.decode(row[:place])} [{names[place]}] {pieces.decode(row[place + 1 :])}\n    {best}")
 
 # %% [markdown]
-# **All of them on one figure.** Look at where each curve begins, how long it takes to pass the 3-gram, and which still
-# falls at its end.
+# **All of them on one figure.** Look at how low each curve is after its first eighth, how long the GPT takes to pass
+# the 3-gram (BERT has another task), and which still falls at its end.
 
 # %%
 LABELS = {
@@ -393,7 +395,7 @@ run.record(
 )
 
 # %% [markdown]
-# ## 5. A GPT of characters, in a minute and in some more
+# ## 5. A GPT of characters, in two minutes and in eight
 #
 # nanoGPT's README trains a GPT of characters on a laptop: 4 layers, 4 heads, 128 wide, context 64, 12 rows a batch,
 # 2,000 updates with AdamW. First the same settings here, then the sizes of section 3 with what has been learned since:
@@ -434,7 +436,8 @@ run.figure(
 )
 
 # %% [markdown]
-# What the subword model and the character model write (chapter 8 is about how to choose the next token):
+# The cell prints what the subword model and the character model write (chapter 8 is about how to choose the next
+# token):
 
 # %%
 sampling = Sampling(temperature=0.8, top_p=0.95)
@@ -445,10 +448,10 @@ for name, writer in (("subwords", language_model), ("characters", best)):
 # %% [markdown]
 # ## 6. Three vocabularies
 #
-# Losses a token do not compare between vocabularies: a subword is harder to guess than a letter, and there are fewer of
-# them. *Bits a character* (and a byte, for texts in different scripts) compare. A third model with the same sizes reads
-# bytes. All three see as many tokens, in similar time; but a subword stands for several characters, so that
-# model has seen more of the text.
+# Losses per token cannot be compared between vocabularies: a subword is harder to guess than a letter, and a text has
+# fewer of them. *Bits a character* (and a byte, for texts in different scripts) compare. (Nearly all characters of this
+# text have one byte, so the two agree to three decimals.) A third model with the same sizes reads bytes. All three see
+# as many tokens, in similar time; but a subword stands for several characters, so that model has seen more of the text.
 
 # %%
 reader = LanguageModel(text.ByteTokenizer(), preset.context_length, corpus.language)
@@ -473,7 +476,7 @@ for name, each in reports.items():
 # its own end. Kaplan et al. (2020) read losses in the middle of long trainings, where the rate has not come down yet
 # and the loss is higher than it had to be; with schedules of their own, Hoffmann et al. (2022) found that a given
 # amount of computation wants a smaller model and more text than had been thought. Both found straight lines on two
-# logarithmic scales over many powers of ten; with a few minutes there are two, and each size alone bends away from the
+# logarithmic scales over many powers of ten; in a few minutes we cover two, and each size alone bends away from the
 # line. Fitted are the points of the best model for each amount of computation: 6 × weights × tokens, by the rule of
 # thumb of the first paper.
 
@@ -522,9 +525,10 @@ run.figure("scaling", figure)
 # %% [markdown]
 # ## 8. A corpus that is larger than memory
 #
-# The ids are written into shards once (chapter 2). Training then reads rows from the disk in any order; in memory is a
-# batch, and one number a row. The loop reads ahead while it computes, so the speed is the same. The model that was
-# loaded in section 3 learns on from both in turns. `python -m tests.benchmarks.streaming` measures it with gigabytes.
+# The ids are written into shards once (chapter 2). Training then reads rows from the disk in any order; only a batch is
+# in memory, and one number for each row. The loop reads ahead while it computes, so the speed is the same. The model
+# that was loaded in section 3 learns on from both in turns. `python -m tests.benchmarks.streaming` measures it with
+# gigabytes.
 
 # %%
 rows, labels = data.windows(ids["train"], preset.context_length)
@@ -561,6 +565,9 @@ print(f"after these updates the loaded model's validation loss is {loaded.report
 # ## 9. The test part, once
 #
 # The GPT of section 3 on the test part, beside the 3-gram, on the tokens that fill the GPT's windows.
+#
+# When you run the chapter, a table sets your run beside the recorded one, which is shown here (`expected.json`:
+# preset, seed, versions and machine are in it).
 
 # %%
 final = LanguageModel.load(run.folder())
@@ -576,8 +583,9 @@ run.finish()
 # %% [markdown]
 # ## Exercises
 #
-# `keras-llm exercise ch06` writes exercises into a file of your own, and `keras-llm grade ch06` says what is right
-# and why the rest is not. These here ask for an experiment, and no program grades them:
+# `keras-llm exercise ch06` writes exercises into a file of your own, and `keras-llm grade ch06` says what is right and
+# why the rest is not. They stand, with solutions behind a fold, in [Exercises of chapter 6](solutions). These here ask
+# for an experiment, and no program grades them:
 #
 # 1. **Order.** Shuffle the words of a held-out sentence. How does the loss of D4's formula change, how that of the GPT?
 # 2. **Reach.** Train `AdditiveLanguageModel(V, reach=r)` for r = 1, 2, 4, 16. Which is best, and why not the longest?

@@ -3,9 +3,9 @@
 #
 # **You will build** a classifier of film reviews on top of a pretrained BERT encoder (documents D2, and D1 sections 2
 # and 3), in the document's five steps: prepare, initialise, train, evaluate, adjust. Then you will train less and less
-# of it (the last layers, biases, adapters, LoRA) and count what that saves and costs; give it two sentences instead of
-# one, and several labels instead of one; and teach a small GPT to write news of a given label (D4, section 3.2),
-# and see what it forgets.
+# of it (the last blocks, biases, adapters, LoRA) and count what that saves and costs; give it two sentences instead of
+# one, and several labels instead of one; and teach a small GPT to write news of a given label (D4, section 3.2), and
+# see what it forgets.
 #
 # **Run it**: `keras-llm run ch07_finetuning`; with your own file, `--data train.csv --test-data test.csv`. With another
 # BERT or GPT-2 that lies on your disk in Hugging Face's layout: `--weights FOLDER` (`keras-llm models` lists what there
@@ -19,7 +19,7 @@
 # | token ids, `[CLS]` first, `[SEP]` last, 0 = padding | (B, T) | T up to 48 |
 # | token + position + segment vectors | (B, T, D) | D = 384, V = 30,522 |
 # | after each of the 6 blocks | (B, T, D) | 12 heads of 32 |
-# | the mean over the tokens of a text | (B, D) | |
+# | the mean over the tokens of a text | (B, D) | 384 numbers |
 # | after the head, the only part that is new | (B, 1) | probability of "positive" |
 #
 # **The baseline to beat** is TF-IDF with logistic regression on the same split.
@@ -281,9 +281,11 @@ print(f"{pretrained.count_params():,} weights in {blocks} blocks, computed in {p
 # * **A warm-up and a decay** of the learning rate: the first gradients come through a random head, and large steps
 #   along them would undo what was learned before.
 # * **Smaller rates further down** (layer-wise decay): the lower layers know about words, which films change least.
-# * **Few epochs.** After two or three the training part is known by heart. The one with the best accuracy on the
-#   validation part is kept; the loss may rise by then, as the model grows too sure of its mistakes. Twice the dropout
-#   that the weights were made with keeps it more modest: the same accuracy, and a lower loss.
+# * **Few epochs.** After three the training loss is far below the validation loss, and more epochs would only learn the
+#   training part by heart. The one with the best accuracy on the validation part is kept; the loss may rise by then, as
+#   the model grows too sure of its mistakes (`validation_loss` in the table of section 10 is the lowest of all epochs,
+#   not that of the kept one). Twice the dropout that the weights were made with keeps it more modest: the same
+#   accuracy, and a lower loss.
 #
 # Labels are dear, and a validation part that has chosen has done its work: in the last steps, at the lowest rates, the
 # model learns from that part too. From then on only the test part can say how good it is.
@@ -349,8 +351,8 @@ fit(pretrained, last_rows, callbacks=run.callbacks("last"), **same)
 # The model of section 3 is scored on the test part once in a run (sections 5 to 7 score others on a part of it, and
 # choose nothing by that). It is not as untouched as it should be, all the same: while this lesson was written, seven
 # recipes (rates, epochs, batch sizes, frozen embeddings, more texts, dropout) were scored on it, from 0.850 to 0.859.
-# By the validation accuracy they cannot be told apart; the one that is kept has the lowest validation loss. The figure
-# below may be too good by a few thousandths. Choose yours on the validation part.
+# By the validation accuracy they cannot be told apart; the one that is kept has the lowest validation loss. The test
+# accuracy (0.857) may be too good by a few thousandths. Choose yours on the validation part.
 
 # %%
 probabilities = full.probabilities(reviews.test.texts, 64, boundaries(lengths, R, 4))
@@ -378,6 +380,8 @@ run.figure("confusion", plots.plot_confusion_matrix(report.confusion, reviews.cl
 # estimator) draws where the trials so far went well. All three have the same number of trials. A trial takes seconds,
 # because the encoder stays frozen: its vector of each text (at most 32 tokens of it) is computed once, and what is
 # trained, on two thousand texts, is a head with a hidden layer. The winner alone sees test texts, a thousand of them.
+# In the recorded run the grid came out ahead by a point (0.749 against 0.738 and 0.735): with eight trials that is
+# luck, less than the tolerance of 0.02.
 
 # %%
 SAMPLERS = {
@@ -460,25 +464,25 @@ if studies:
 # |---|---|---|
 # | as in D2 | everything, AdamW at a constant 1e-5 | document D2 |
 # | full | everything, warm-up, decay, smaller rates further down | Howard and Ruder 2018 |
-# | last blocks | the last two blocks and the head | |
+# | last blocks | the last two blocks and the head | — |
 # | gradual | the head, then the last blocks too, then everything: a third of the time each | Howard and Ruder 2018 |
-# | head | the head alone, on what the frozen encoder says | |
+# | head | the head alone, on what the frozen encoder says | — |
 # | biases | each bias (and the shifts of the norms), and the head | Ben Zaken et al. 2021 |
 # | adapters | a bottleneck of 32 behind each sub-layer, and the head | Houlsby et al. 2019 |
 # | LoRA | corrections of rank 8 of queries and values, and the head | Hu et al. 2021 |
-# | random weights | everything, from nothing: the same network without its past | |
+# | random weights | everything, from nothing: the same network without its past | — |
 #
-# **LoRA**, in two lines (`layers/lora.py`): a kernel W of 384 x 384 stays as it is, and what is learned is 2 A B with A
-# of 384 x 8 and B of 8 x 384, a 24th of the numbers (2 is α/r = 16/8):
+# **LoRA**, in two lines (`layers/lora.py`): a kernel W of 384 × 384 stays as it is, and what is learned is 2 A B with A
+# of 384 × 8 and B of 8 × 384, a 24th of the numbers (2 is α/r = 16/8):
 #
 # $$W' = W + \frac{\alpha}{r} A B, \qquad A \in \mathbb{R}^{384 \times 8}, \; B \in \mathbb{R}^{8 \times 384}$$
 #
 # B begins at zero, so the model begins as it was.
 # At the end 2 A B can be added to W: what is left is an ordinary model, as fast as before.
 #
-# **On disk** is what each way adds to the pretrained file, which is stored once: a hundred tasks with LoRA are a
-# hundred files of less than a megabyte. **Memory** is the most that the process took for the model and its training,
-# beyond what it held before.
+# In the printed table, **on disk** is what each way adds to the pretrained file, which is stored once: a hundred tasks
+# with LoRA are a hundred files of less than a megabyte. **Memory** is the most that the process took for the model and
+# its training, beyond what it held before.
 
 # %%
 LAST = [f"block_{blocks - 1}/", f"block_{blocks}/", "head/"]
@@ -655,9 +659,9 @@ if studies:
 # ## 8. Two sentences, and several labels
 #
 # **Pairs.** Do two phrases mean the same? Both go into one row, `[CLS] first [SEP] second [SEP]`, and the segment ids
-# say which is which. The pairs come from the catalogs of chapter 5: phrases that have one translation in German,
-# French or Chinese are paraphrases; the others share a word and are about as long. The baseline sees how many words
-# the two have in common.
+# say which is which. The pairs come from the catalogs of chapter 5: two phrases with the same translation into German,
+# French or Chinese count as paraphrases; the others share a word and are about as long. The baseline sees how many
+# words the two have in common.
 #
 # **Several labels.** Is it about a film, is it about a product, is it a tweet, does it praise? Each answer is yes or no
 # on its own: one sigmoid a label, not one softmax over all, and a **threshold** each, which the validation part
@@ -753,11 +757,11 @@ if studies:
 #
 # $$\ln P(w_1 \dots w_n \mid y) = \sum_{t=1}^{n} \ln P(w_t \mid y, w_1 \dots w_{t-1})$$
 #
-# (in the document each factor sums over "j from 1 to y", and none looks at the words before it.) All that a GPT needs
-# for it is to see the label first: `<s> sports </s> Henman beats ...  </s>`, with a loss on the text alone. The GPT
-# below reads speeches first (chapter 6), then how articles of five kinds of news begin, fully or by LoRA. The
-# **judge** of what it writes is a classifier that the GPT has never met, TF-IDF with logistic regression on the same
-# articles. Read backwards, the GPT classifies: a text belongs to the label under which it is most probable.
+# (In the document each factor sums over "j from 1 to y", and none looks at the words before it.) All that a GPT needs
+# for it is to see the label first: `<s> sports </s> Henman beats ... </s>`, with a loss on the text alone. The GPT
+# below reads speeches first (chapter 6), then how articles of five kinds of news begin, fully or by LoRA. The **judge**
+# of what it writes is a classifier that the GPT has never met, TF-IDF with logistic regression on the same articles.
+# Turned around, the GPT classifies: a text belongs to the label under which it is most probable.
 #
 # **Forgetting.** While it learns to write news, the loss on speeches rises. Full fine-tuning may move each weight; LoRA
 # moves few directions of the kernels, so that it learns less, and forgets less (Biderman et al. 2024).
@@ -880,8 +884,9 @@ if studies:
 # %% [markdown]
 # ## 10. What was measured
 #
-# The table sets this run beside the recorded one (`expected.json`: preset, seed, versions and machine are in it, and
-# the mean and spread over the seeds). Seconds and memory of section 6 are not: they belong to a machine and an hour.
+# When you run the chapter, a table sets your run beside the recorded one, which is shown here (`expected.json`: preset,
+# seed, versions and machine are in it). Seconds and memory of section 6 are not in it: they belong to a machine and an
+# hour.
 
 # %%
 run.compare_with_record()
@@ -890,11 +895,13 @@ run.finish()
 # %% [markdown]
 # ## Exercises
 #
-# `keras-llm exercise ch07` writes exercises into a file of your own, and `keras-llm grade ch07` says what is right
-# and why the rest is not. These here ask for an experiment, and no program grades them:
+# `keras-llm exercise ch07` writes exercises into a file of your own, and `keras-llm grade ch07` says what is right and
+# why the rest is not. They stand, with solutions behind a fold, in [Exercises of chapter 7](solutions). These here ask
+# for an experiment, and no program grades them:
 #
 # 1. **The rate.** Full fine-tuning on a thousand texts with 1e-5, 1e-4 and 1e-3: which one fails, and how do you see it
 #    on the validation part before you look at the test part?
 # 2. **Rank.** LoRA with rank 1, 4, 16, 64: how many numbers, how much accuracy?
-# 3. **Fewer labels.** Where do the curves of section 7 cross? How many labels is a pretrained model worth?
+# 3. **Fewer labels.** Two curves of section 7 cross: which, where, and why? How many labels is a pretrained model
+#    worth?
 # 4. **Remember.** Mix one row of speeches into each batch of section 9. What does that cost, and what does it save?

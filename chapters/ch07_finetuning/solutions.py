@@ -4,7 +4,8 @@ Write what is missing, one function at a time, in any order: none calls another.
 
     keras-llm grade ch07 --file ch07_finetuning.py
 
-says what is right, and why the rest is not. All of it takes seconds and a few megabytes on any machine.
+says what is right, and why the rest is not. All of it takes seconds and little memory on any machine;
+each exercise names its limits.
 
 B = texts in a batch, T = tokens in a text, D = width, r = rank, L = blocks, n = texts, C = labels.
 """
@@ -49,8 +50,8 @@ def count_trained(
     """How much of a model is trained: what each weight of it adds to the count.
 
     Deliver: count. A weight is trained as it is when its path contains one of the parts in ``trained``. A matrix (two
-    axes) whose path contains one of the parts in ``targets`` stays frozen, and gets A and B of LoRA, D_in x r and
-    r x D_out, which are trained. All else is frozen. No path has parts of both.
+    axes) whose path contains one of the parts in ``targets`` stays frozen, and gets A and B of LoRA, D_in × r and
+    r × D_out, which are trained. All else is frozen. No path has parts of both.
 
     Args:
         shapes: path of each weight → its shape, for instance ``{"block_1/query_kernel": (384, 384)}``.
@@ -89,7 +90,7 @@ def layer_rates(step: int, steps: int, warmup: int, peak: float, num_layers: int
     Args:
         step: number of the update, from 0 to ``steps``.
         steps: of the whole training, the warm-up among them.
-        warmup: W, updates until the peak, from 0 to ``steps`` - 1; with 0, step 0 has the peak.
+        warmup: W, updates until the peak, from 0 to ``steps`` − 1; with 0, step 0 has the peak.
         peak: the highest rate of the head.
         num_layers: L.
         decay: in (0, 1]; 1 is one rate for all.
@@ -97,7 +98,7 @@ def layer_rates(step: int, steps: int, warmup: int, peak: float, num_layers: int
     Returns:
         ``(L + 2,)``, from below: the embedding, block 1, …, block L, the head.
 
-    Hint: the falling line covers ``steps`` - W updates. How many times does ``decay`` act on the embedding?
+    Hint: the falling line covers ``steps`` − W updates. How many times does ``decay`` act on the embedding?
     Budget: 1 second, 10 MB.
     Source: Howard and Ruder 2018 (ULMFiT), section 3.2; Devlin et al. 2019 (BERT), appendix A.2; document D2, whose
         rate is constant.

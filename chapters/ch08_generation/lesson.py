@@ -1,9 +1,10 @@
 # %% [markdown]
 # # Chapter 8. Generation: one token after the other
 #
-# **You will build** text out of a model that only knows the odds of a next token: greedily, by lot, with the settings
-# that every interface to a language model has, and by beam search; measure what each of them does to quality and
-# variety; see why a cache makes it fast; and teach the model to answer, so that you can talk with it in the terminal.
+# **You will build** text out of a model that only knows the probabilities of the next token: greedily, by lot, with the
+# settings that every interface to a language model has, and by beam search; measure what each of them does to quality
+# and variety; see why a cache makes it fast; and teach the model to answer, so that you can talk with it in the
+# terminal.
 #
 # **Reproduces** D3, section 6 (text generation, chatbots) and D2's FAQ on evaluation (BLEU, ROUGE, diversity).
 #
@@ -19,14 +20,14 @@
 # | keys and values that the cache holds, for each block | (N, 2, G, T, d) |
 # | tokens that are written | (N, T) int32 |
 #
-# **The baseline to beat** is real text: the held-out part, measured with the same measures.
+# **The baseline to compare with** is real text: the held-out part, measured with the same measures.
 #
 # **Where the documents are wrong.**
 #
-# * D2 and D3 speak of generation as if the model alone decided what comes out. It gives odds; who draws, and how,
-#   decides whether the text is dull, lively or mad: section 3.
-# * D3, section 4: from the odds [0.3, 0.5, 0.2] "the model outputs love". That is one way to choose, the greedy one; by
-#   lot it is "love" every second time.
+# * D2 and D3 speak of generation as if the model alone decided what comes out. It gives probabilities; who draws, and
+#   how, decides whether the text is dull, lively or mad: section 3.
+# * D3, section 4: from the probabilities [0.3, 0.5, 0.2] "the model outputs love". That is one way to choose, the
+#   greedy one; by lot it is "love" every second time.
 # * D2, FAQ: quality is measured with BLEU and ROUGE. Both compare with a reference, and a story has none: section 5.
 
 # %%
@@ -160,16 +161,16 @@ print(f"held-out text: {report}")
 run.record(test_writer_bits_per_character=report.bits_per_character, test_writer_perplexity=report.perplexity)
 
 # %% [markdown]
-# ## 2. The odds of one token
+# ## 2. The probabilities of one token
 #
-# After each beginning the model gives V logits z, of which a softmax at temperature τ makes odds:
+# After each beginning the model gives V logits z, of which a softmax at temperature τ makes probabilities:
 #
 # $$p_i = \frac{e^{z_i/\tau}}{\sum_{j=1}^{V} e^{z_j/\tau}}$$
 #
-# Below, the most probable tokens, and what each setting leaves of them. **Temperature** divides the logits; **top-k**
-# keeps the k most probable tokens, however sure the model is; **top-p** as many as have probability p together: few
-# where it is sure, many where it is not; **min-p** those that are at least p times as probable as the best, with p
-# below 1.
+# The cell prints the most probable tokens, and how many tokens each setting leaves. **Temperature** divides the logits;
+# **top-k** keeps the k most probable tokens, however sure the model is; **top-p** as many as have probability p
+# together: few where it is sure, many where it is not; **min-p** those that are at least p times as probable as the
+# best, with p below 1.
 
 # %%
 beginnings = {"en": ["The President of the United", "The"], "zh": ["却说曹", "却说"]}
@@ -201,8 +202,9 @@ for beginning in beginnings.get(corpus.language, [held_out[0][:30], held_out[0][
 # * **repetition**: share of runs of four words that stood in the same text before;
 # * **self-BLEU**: how like one another the texts are.
 #
-# The row to compare with is the last one: how the real texts went on. A text by greedy search is far more probable than
-# a real one, and repeats itself; Holtzman et al. (2020) called it degeneration.
+# The row to compare with is the last one of the printed table (the large green diamond of the figure): how the real
+# texts went on. A text by greedy search is far more probable than a real one, and repeats itself; Holtzman et al.
+# (2020) called it degeneration.
 
 # %%
 REAL = "the real text"
@@ -274,7 +276,7 @@ run.figure(
 )
 
 # %% [markdown]
-# One beginning, several hands:
+# The cell prints one beginning and how several settings go on with it:
 
 # %%
 shown = 1 % preset.texts
@@ -320,12 +322,19 @@ print(f"the first {same} of {tokens} tokens are the same")  # two nearly equal o
 
 # %% [markdown]
 # **Speculative decoding** (Leviathan et al., 2023) saves steps of the large model: a small one, the *draft*, guesses a
-# few tokens, the large one checks them all in one step, and keeps them or not such that its own odds stay as they are:
-# `generate(model, prompt, draft=small, guesses=4, …)`. It pays where a step of the draft costs next to nothing beside
-# one of the large model. Beside a writer as small as this one it hardly does: with a draft of one layer, 64 wide,
-# trained on as many updates, 850 tokens a second with 2 guesses and 838 with 4, against 932 without a draft (greedy, 6
-# texts of 224 tokens, median of 4 rounds on 2 cores); at temperature 0.8, 869 and 817 against 774; at 1, 754 and 696
-# against 715. The rounds of each differ by as much.
+# few tokens, the large one checks them all in one step, and keeps them or not such that its own probabilities stay as
+# they are: `generate(model, prompt, draft=small, guesses=4, …)`. It pays where a step of the draft costs next to
+# nothing beside one of the large model. Beside a writer as small as this one it hardly does. The table has tokens a
+# second, with a draft of one layer, 64 wide, trained on as many updates (6 texts of 224 tokens, median of 4 rounds on 2
+# cores):
+#
+# | | without a draft | 2 guesses | 4 guesses |
+# |---|---|---|---|
+# | greedy | 932 | 850 | 838 |
+# | temperature 0.8 | 774 | 869 | 817 |
+# | temperature 1 | 715 | 754 | 696 |
+#
+# The rounds of each differ by as much.
 #
 # ## 5. BLEU and ROUGE, and where they mislead
 #
@@ -423,11 +432,12 @@ run.record(baseline_test_reply_loss=loss_before, test_reply_loss=loss_after)
 run.figure("chat", plots.plot_history(history, title="Learning to answer"))
 
 # %% [markdown]
-# The curves part: the loss of the training part goes towards zero, that of questions it has not seen rises again after
-# the first minute. Less training gives no better replies: with twelve rounds instead of thirty, at half the rate, 1 of
-# 60 taught questions was answered as in the data, and several with the same "I am doing well". Trained to the end, the
-# model has learned replies *by heart*. How many, is counted: asked the first question of a dialogue, does it give,
-# greedily and word for word, a reply that the data has?
+# The curves part: the loss of the training part goes towards zero; that of replies to questions it has not seen rises
+# from the first of the six epochs on (an epoch of the figure is five of the thirty readings). Less training gives no
+# better replies: with twelve rounds instead of thirty, at half the rate, 1 of 60 taught questions was answered as in
+# the data, and several with the same "I am doing well". Trained to the end, the model has learned replies *by heart*.
+# How many, is counted: asked the first question of a dialogue, does it give, greedily and word for word, a reply that
+# the data has?
 
 # %%
 replies: dict[str, set[str]] = {}
@@ -453,6 +463,9 @@ for question in (*questions, *(dialogue[0] for dialogue in parts["test"][:3])):
 # Talk with it: `keras-llm chat` and the folder of this run.
 #
 # ## 7. What was measured
+#
+# When you run the chapter, a table sets your run beside the recorded one, which is shown here (`expected.json`:
+# preset, seed, versions and machine are in it).
 
 # %%
 run.compare_with_record()
@@ -461,10 +474,12 @@ run.finish()
 # %% [markdown]
 # ## Exercises
 #
-# `keras-llm exercise ch08` writes exercises into a file of your own, and `keras-llm grade ch08` says what is right
-# and why the rest is not. These here ask for an experiment, and no program grades them:
+# `keras-llm exercise ch08` writes exercises into a file of your own, and `keras-llm grade ch08` says what is right and
+# why the rest is not. They stand, with solutions behind a fold, in [Exercises of chapter 8](solutions). These here ask
+# for an experiment, and no program grades them:
 #
-# 1. **Temperature.** At which temperature has a written text the perplexity of the real one? And its distinct-2?
+# 1. **Temperature.** At which temperature does a written text have the perplexity of the real one? And at which its
+#    distinct-2?
 # 2. **The penalty.** Raise `repetition_penalty` to 2. What suffers first, and why does grammar need repetition?
 # 3. **Beams.** Measure repetition for beams of 2, 4, 8 and 16. Why does more search make worse stories?
 # 4. **The cache in bytes.** How large is it for 8 texts of 256 tokens? And with `num_key_value_heads=2`?

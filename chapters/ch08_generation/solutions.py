@@ -4,7 +4,8 @@ Write what is missing, one function at a time, in any order: none calls another.
 
     keras-llm grade ch08 --file ch08_generation.py
 
-says what is right, and why the rest is not. All of it takes seconds and a few megabytes on any machine.
+says what is right, and why the rest is not. All of it takes seconds and little memory on any machine;
+each exercise names its limits.
 
 N = texts at once, V = token ids, T = tokens in the cache, H = heads, d = numbers a head, K = guesses.
 """
@@ -31,7 +32,7 @@ def penalise_repeats(logits: np.ndarray, seen_ids: list[int], penalty: float) ->
     Hint: np.where(condition, a, b) inside np.where. What would a division make of a negative logit?
     Budget: 1 second, 10 MB.
     Source: Keskar et al. 2019 (CTRL), section 4.1; document D3, section 6 (text generation).
-    Small machines: three logits, 2, -2 and 5, the first two seen, show all cases.
+    Small machines: three logits, 2, −2 and 5, the first two seen, show all cases.
     """
     seen = np.zeros(len(logits), bool)
     seen[seen_ids] = True
@@ -83,7 +84,7 @@ def keep_top_p(probabilities: np.ndarray, p: float) -> np.ndarray:
         back into the order of the ids.
     Budget: 1 second, 10 MB.
     Source: Holtzman et al. 2020, section 3.1; document D3, section 6 (text generation).
-    Small machines: probabilities 1/2, 1/4, 1/8, 1/8 have exact sums.
+    Small machines: probabilities 1/2, 1/4, 3/16, 1/16 have exact sums.
     """
     # BEGIN SOLUTION: a token stays when the more probable ones together have less than p
     order = np.argsort(-probabilities, axis=-1)
@@ -107,7 +108,7 @@ def draw_tokens(logits: np.ndarray, temperature: float, uniforms: np.ndarray) ->
         uniforms: ``(n,)``, each in [0, 1).
 
     Returns:
-        int ``(n,)``, each from 0 to V - 1; a token of probability 0 is never among them.
+        int ``(n,)``, each from 0 to V − 1; a token of probability 0 is never among them.
 
     Hint: np.searchsorted has a ``side``; which one skips a token of probability 0 when u is 0? And rounding may leave
         the whole sum a little below 1: what is drawn for a u that lies above it?
@@ -156,20 +157,20 @@ def cached_step(
 
 
 def check_guesses(p: np.ndarray, q: np.ndarray, guesses: list[int], uniforms: np.ndarray) -> tuple[int, np.ndarray]:
-    """A round of speculative decoding: which guesses of the draft are kept, and the odds of the token after them.
+    """A round of speculative decoding: which guesses of the draft are kept, and the next token's probabilities.
 
     Deliver: guess i, the token g, is kept when u_i < p_i(g) / q_i(g), and only when all guesses before it were. At the
-    first that is not kept, the next token's odds are max(p_i - q_i, 0), divided by their sum; when all are kept, they
-    are p_K.
+    first that is not kept, the next token's probabilities are max(p_i − q_i, 0), divided by their sum; when all are
+    kept, they are p_K.
 
     Args:
-        p: ``(K + 1, V)``, odds of the large model for each place, and for the place behind the last guess.
-        q: ``(K, V)``, odds of the draft; it gives its own guesses more than 0.
-        guesses: K token ids; guess i was drawn with the odds q_i.
+        p: ``(K + 1, V)``, probabilities of the large model for each place, and for the place behind the last guess.
+        q: ``(K, V)``, probabilities of the draft; it gives its own guesses more than 0.
+        guesses: K token ids; guess i was drawn with the probabilities q_i.
         uniforms: ``(K,)``, u_i, each in [0, 1).
 
     Returns:
-        How many guesses are kept, 0 to K, and the odds of the next token, ``(V,)``.
+        How many guesses are kept, 0 to K, and the probabilities of the next token, ``(V,)``.
 
     Hint: a loop that returns at the first guess that is not kept.
     Budget: 1 second, 10 MB.
@@ -217,9 +218,9 @@ def reply_labels(turns: list[list[int]], start_id: int, end_id: int) -> tuple[li
 
 
 def temperature_for_entropy(logits: np.ndarray, bits: float) -> tuple[float, float]:
-    """How lively shall it be? The temperature that gives the odds of a token a wanted entropy.
+    """How lively shall it be? The temperature that gives the probabilities of a token a wanted entropy.
 
-    Deliver: a search for the temperature at which softmax(logits / temperature) has the entropy -Σ p log2 p = bits, to
+    Deliver: a search for the temperature at which softmax(logits / temperature) has the entropy −Σ p log₂ p = bits, to
     0.001 bits or better, and the entropy that you measure there.
 
     Args:
