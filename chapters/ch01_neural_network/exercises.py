@@ -21,7 +21,7 @@ import numpy as np
 def sigmoid_and_slope(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The sigmoid a = σ(z) = 1 / (1 + e⁻ᶻ), and its slope ∂a/∂z.
 
-    Deliver: both with six right digits, also where they are tiny (for -700 ≤ z ≤ 700), and without NaN for any z.
+    Deliver: both with six right digits, also where they are tiny (for −700 ≤ z ≤ 700), and without NaN for any z.
 
     Args:
         z: float64, any shape.
@@ -30,10 +30,10 @@ def sigmoid_and_slope(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         a and ∂a/∂z, each in the shape of z.
 
     Hint: the slope is a(1 − a), but what is left of 1 − a for z = 40? It is σ of another number. And a large positive
-        number must not reach exp: np.logaddexp(0, z) is log(1 + eᶻ) without overflow.
+        number must not reach exp: ``np.logaddexp(0, z)`` is log(1 + eᶻ) without overflow.
     Budget: 1 second, 10 MB.
     Source: document D0, section 4.2; lesson, section 1.
-    Small machines: print both for z = -40, 0 and 40 first.
+    Small machines: print both for z = −40, 0 and 40 first.
     """
     # Your answer in place of what follows.
     raise NotImplementedError(
@@ -116,7 +116,8 @@ def numerical_gradient(f: Callable[[np.ndarray], float], w: np.ndarray, h: float
     Returns:
         The slopes, in the shape of w.
 
-    Hint: np.ndindex(w.shape) walks over all places; move a copy of w, so that every other number stays where it was.
+    Hint: ``np.ndindex(w.shape)`` walks over all places; move a copy of w, so that every other number stays where it
+        was.
     Budget: 2 seconds, 10 MB; two calls of f for each number of w.
     Source: lesson, section 3, the check of what document D0, section 4.2.2 derives.
     Small machines: try it on f(w) = Σ w³ with three numbers; the slope is 3w², and this way finds 3w² + h².
@@ -132,19 +133,19 @@ def numerical_gradient(f: Callable[[np.ndarray], float], w: np.ndarray, h: float
 def loss_and_delta(z: np.ndarray, y: np.ndarray, kind: str) -> tuple[float, np.ndarray]:
     """Two losses of a sigmoid output a = σ(z), and the δ with which each begins the way back.
 
-    Deliver: for "mse" the mean of (a − y)²; for "cross-entropy" the mean of −y log a − (1 − y) log(1 − a), in nats and
-    without overflow for a neuron that is sure and wrong; for both δ = ∂L/∂z.
+    Deliver: for ``"mse"`` the mean of (a − y)²; for ``"cross-entropy"`` the mean of −y log a − (1 − y) log(1 − a), in
+    nats and without overflow for a neuron that is sure and wrong; for both δ = ∂L/∂z.
 
     Args:
         z: ``(B, 1)``, before the sigmoid.
         y: ``(B, 1)``, the targets, 0 or 1.
-        kind: "mse" or "cross-entropy".
+        kind: ``"mse"`` or ``"cross-entropy"``.
 
     Returns:
         The loss, a number, and δ ``(B, 1)``.
 
-    Hint: log σ(z) = −log(1 + e⁻ᶻ), and 1 − σ(z) = σ(−z): np.logaddexp never makes the log of 0. The loss is a mean, so
-        each point's δ has a share of 1/B.
+    Hint: log σ(z) = −log(1 + e⁻ᶻ), and 1 − σ(z) = σ(−z): ``np.logaddexp`` never makes the log of 0. The loss is a mean,
+        so each point's δ has a share of 1/B.
     Budget: 1 second, 10 MB.
     Source: document D0, section 4.2.2; document D1, section 5; lesson, sections 2 and 11.
     Small machines: one point with z = −8 and y = 1 shows why nobody trains a classifier with the squared error.
@@ -159,13 +160,13 @@ def loss_and_delta(z: np.ndarray, y: np.ndarray, kind: str) -> tuple[float, np.n
 def initial_weights(inputs: int, units: int, kind: str, seed: int) -> np.ndarray:
     """Where weights begin: as large as keeps the signal's size from layer to layer.
 
-    Deliver: for "glorot" uniform numbers of variance 2 / (D + H), which are those between ±√(6 / (D + H)); for "he",
-    which suits relu, normal numbers of mean 0 and variance 2 / D.
+    Deliver: for ``"glorot"`` uniform numbers of variance 2 / (D + H), which are those between ±√(6 / (D + H)); for
+    ``"he"``, which suits relu, normal numbers of mean 0 and variance 2 / D.
 
     Args:
         inputs: D.
         units: H.
-        kind: "glorot" or "he".
+        kind: ``"glorot"`` or ``"he"``.
         seed: of the draw; the same seed gives the same weights.
 
     Returns:
@@ -240,7 +241,7 @@ def learning_rates(hessian: np.ndarray, start: np.ndarray, steps: int) -> tuple[
 
     Hint: write the trial first: a rate in, the last loss out. As η grows, that loss falls to one lowest point and rises
         from there on (it is convex in η). So double η until the loss is worse than at the start, then close in. The
-        formulas 2/λ_max and 2/(λ_min + λ_max) tell what endless descent from the worst start does; this one is
+        formulas 2/λₘₐₓ and 2/(λₘᵢₙ + λₘₐₓ) tell what endless descent from the worst start does; this one is
         neither.
     Budget: 5 seconds, 50 MB.
     Source: Goodfellow et al. 2016, section 4.3.1; document D0, section 3.2.5; lesson, section 10.

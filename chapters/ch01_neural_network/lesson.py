@@ -2,18 +2,17 @@
 # # Chapter 1. From one neuron to a trained network
 #
 # **You will build** a neural network twice: with NumPy alone, in the symbols of document D0 (z, a, δ, dW, db), and
-# with Keras. You will prove that the hand-written gradient is right, train document D1's 2-10-1 perceptron and see what
-# it really does, watch a decision boundary move, and measure what initial weights, optimizers, learning rate, batch
-# size and loss are good for. At the end you will predict how long a training step takes before you run it.
+# with Keras. You will check the hand-written gradient in two independent ways, train document D1's 2-10-1 perceptron
+# and see what it really does, watch a decision boundary move, and measure what initial weights, optimizers, learning
+# rate, batch size and loss are good for. At the end you will predict how long a training step takes before you run it.
 #
 # **Reproduces** D0, sections 2 to 4 and the appendix on training time; D1, sections 4 and 5.
 #
 # **Run it**: `keras-llm run ch01_neural_network`. The data is made here, so there is nothing to download. The first
 # lines that it prints say how many minutes and how much memory a recorded run took.
 #
-# **Shapes.** B points in a batch, D numbers a point, H units in a layer:
-#
-# L is the loss, η the learning rate, an **epoch** one pass over all training points.
+# **Shapes.** B points in a batch, D numbers a point, H units in a layer. L is the loss, η the learning rate, an
+# **epoch** one pass over all training points.
 #
 # | what | in D0 (one point, a column) | here (a batch, points are rows) |
 # |---|---|---|
@@ -30,11 +29,11 @@
 #
 # * D0, section 2.4: the flow chart leads from the update of the parameters back to their *initialisation*, which would
 #   throw away what was learned. It must lead to the forward pass.
-# * D0, section 3.2.4 lets back-propagation update the weights. It only computes gradients; the update is another step
+# * D0, section 3.2.4 lets backpropagation update the weights. It only computes gradients; the update is another step
 #   (3.2.5), and each optimizer of section 9 below makes another one of the same gradients.
 # * D0, section 4.2 stops after one layer: it never says how δ gets from a layer to the one before, and that step *is*
-#   back-propagation. Its `dW = δ·xᵀ` is for one point; a batch needs a sum, and its loss a mean.
-# * D1, section 4.2 gives layer n and the output layer the same formula under two names: y is a_n. It writes W·x, and
+#   backpropagation. Its `dW = δ·xᵀ` is for one point; a batch needs a sum, and its loss a mean.
+# * D1, section 4.2 gives layer n and the output layer the same formula under two names: y is aₙ. It writes W·x, and
 #   its program computes x·W.
 # * D1, section 4.3: `np.sigmoid` does not exist. With any sigmoid the program cannot print what the document shows:
 #   weights from `np.random.rand` are never negative, so every output is above one half and rounds to 1 (section 5).
@@ -126,24 +125,31 @@ def glorot(sizes: tuple[int, ...], draw: np.random.Generator) -> Layers:
 # %% [markdown]
 # ## 2. Backward: δ, dW, db
 #
-# The chain rule, from the last layer to the first. D0 has the first two lines, for one point:
+# The chain rule, from the last layer to the first, for a layer that reads x, a whole batch with a point in each row (⊙
+# multiplies number by number):
 #
 # $$
 # \begin{aligned}
-# \delta &= \frac{\partial L}{\partial z} = \frac{\partial L}{\partial a} \cdot \frac{\partial a}{\partial z},
-#     \qquad \frac{\partial a}{\partial z} = a(1 - a) \text{ for } \sigma \\
-# dW &= \delta\, x^\top, \qquad db = \delta \\
-# \frac{\partial L}{\partial a_{\ell-1}} &= \delta\, W^\top
+# \delta &= \frac{\partial L}{\partial z} = \frac{\partial L}{\partial a} \odot a(1 - a) \\
+# dW &= x^\top \delta, \qquad db = \sum_{n=1}^{B} \delta_n \\
+# \frac{\partial L}{\partial x} &= \delta\, W^\top, \qquad
+#     \tilde\delta = \frac{\partial L}{\partial x} \odot x(1 - x)
 # \end{aligned}
 # $$
 #
-# Here x is a whole batch: dW is xᵀ·δ, which adds up over its rows, and db the sum of δ over them. The last line, to the
-# layer before, is what D0 leaves out.
+# Here a(1 − a) is the slope of the sigmoid, δₙ the row of point n, and dW adds up over the rows, as db does. D0 writes
+# the first two lines for one point in a column: dW = δ·xᵀ and db = δ. The last line leads to the layer before, whose
+# output is x and whose δ is $\tilde\delta$: that is what D0 leaves out.
 #
 # Two losses, both means over the batch: the squared error, and the cross-entropy, whose unit is the nat, because the
 # logarithm is the natural one:
 #
-# $$(a - y)^2 \qquad\text{and}\qquad -y \ln a - (1 - y) \ln(1 - a)$$
+# $$
+# \begin{aligned}
+# & (a - y)^2 \\
+# & -y \ln a - (1 - y) \ln(1 - a)
+# \end{aligned}
+# $$
 #
 # For the second one a(1 − a) cancels, and δ is a − y: section 11 shows what that is worth.
 
@@ -606,11 +612,12 @@ run.figure("saturated", figure)
 # $$C = 6\,N \cdot R, \qquad t = \frac{C}{F}$$
 #
 # with C operations for N parameters and R rows, and t seconds at F operations a second
-# (Kaplan et al. 2020, section 2.1. Embeddings do not count, they only look up; and the first layer needs no δ for what
-# is before it.) Which operations a second? The most that this machine gives is the speed of a large matrix product, its
-# **peak**. The share of it that a training reaches is called MFU, model FLOPs utilisation. Wide layers come nearest to
-# it; in narrow ones the time goes into everything but products. So a good estimate divides by the rate of a *similar*
-# network: below, each width is predicted from the rate of the one above it, and the nearer the two, the better.
+# (Kaplan et al. 2020, section 2.1). Embeddings do not count, they only look up; and the first layer needs no δ for what
+# is before it. How many operations a second? The most that this machine gives is the speed of a large matrix product,
+# its **peak**. The share of it that a training reaches is called MFU, model FLOPs utilisation. Wide layers come nearest
+# to it; in narrow ones the time goes into everything but products. So a good estimate divides by the rate of a
+# *similar* network: in the table that the cell prints, each width is predicted from the rate of the one above it, and
+# the nearer the two, the better.
 #
 # `keras-llm run` does that too: it takes the minutes of the recorded run of the same chapter, measures for a few
 # seconds how much faster or slower this machine is now (`keras_llm.training.yardstick`), prints the quotient before it
@@ -636,8 +643,8 @@ for width in preset.widths:
 # %% [markdown]
 # ## 13. What was measured
 #
-# The table sets this run beside the recorded one (`expected.json`: preset, seed, versions, machine, and the spread over
-# three seeds).
+# When you run the chapter, a table sets your run beside the recorded one, which is shown here (`expected.json`: preset,
+# seed, versions, machine, and the spread over three seeds).
 
 # %%
 run.compare_with_record()
@@ -647,7 +654,8 @@ run.finish()
 # ## Exercises
 #
 # `keras-llm exercise ch01` writes exercises into a file of your own, and `keras-llm grade ch01` says what is right
-# and why the rest is not. These here ask for an experiment, and no program grades them:
+# and why the rest is not. They stand, with solutions behind a fold, in [Exercises of chapter 1](solutions). These here
+# ask for an experiment, and no program grades them:
 #
 # 1. **Break it.** Leave out `* before * (1 - before)` in `backward`. Which of the two checks notices, and for which of
 #    the four networks does it make no difference? Why?

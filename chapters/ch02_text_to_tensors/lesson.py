@@ -205,15 +205,16 @@ for key, tokenizer in tokenizers.items():
 # %% [markdown]
 # ## 4. Encode: what each way costs
 #
-# A model pays for each token, in memory and time, so fewer are better: *characters a token*. It pays for each entry of
-# the vocabulary, too, in weights: V × width for the embedding, and as many for the output, unless they share. And it
-# loses what is *unknown*: those tokens cannot be told apart, nor be written. Some ways lose more than that, and the
-# last column says what, so compare their rows with care: who drops the spaces has fewer tokens to write.
+# A model pays for each token, in memory and time, so fewer are better; the measure is *characters per token*, the more
+# the better. It pays for each entry of the vocabulary, too, in weights: V × width for the embedding, and as many for
+# the output, unless they share. And it loses what is *unknown*: those tokens cannot be told apart, nor be written. Some
+# ways lose more than that, and the last column says what, so compare their rows with care: who drops the spaces has
+# fewer tokens to write.
 #
-# Read the table with both eyes. Bytes and characters have the longest rows; English words the shortest, and they lose a
-# few in a hundred; subwords have rows nearly as short, and next to nothing unknown. In Chinese, where "words" are
-# characters, only BPE and unigram have clearly shorter rows; unigram pays with the rarest characters, for which its
-# vocabulary has no room, and BPE with two or three tokens for each of these.
+# Read both columns of the printed table, characters a token and unknown. Bytes and characters have the longest rows;
+# English words the shortest, and they lose a few in a hundred; subwords have rows nearly as short, and next to nothing
+# unknown. In Chinese, where "words" are characters, only BPE and unigram have clearly shorter rows; unigram pays with
+# the rarest characters, for which its vocabulary has no room, and BPE with two or three tokens for each of these.
 
 # %%
 LOSSES = {"words": "case, white space", "WordPiece": "white space"}
@@ -238,12 +239,14 @@ for key in corpora:
 #
 # **Zipf**: the r-th most frequent word occurs about 1/r as often as the first. A hundred words and marks make half of a
 # text, and a large part of all words occurs only once. **Heaps**: reading on, one never stops meeting new words; their
-# number grows like n^β. So no vocabulary of words is ever complete, however large. New Chinese characters become rare
+# number grows like nᵝ. So no vocabulary of words is ever complete, however large. New Chinese characters become rare
 # sooner, new English letters sooner still, and the vocabulary of BPE ends by construction.
 #
 # Both laws are straight lines on two logarithmic scales. The exponents are least-squares fits of the logarithms: for
 # Heaps from 1,000 tokens on, for Zipf down to the words that occur ten times. They are laws only roughly: Zipf's line
-# bends, and English letters, digits and marks, about a hundred in all, follow neither.
+# bends, and English letters, digits and marks, about a hundred in all, follow neither. That the Chinese characters get
+# an exponent of −1.00 is a coincidence: their curve bends all the way, from a slope of about −0.7 up to rank 100 to
+# about −3 beyond rank 1,000, and the fitted line is a mean of these.
 
 
 # %%
@@ -281,9 +284,9 @@ run.figure("zipf", figure)
 # %% [markdown]
 # ## 6. Rare and unseen words
 #
-# D2's FAQ asks how a model deals with them. Below: how many words of the test part never occur in the training part,
-# and the longest of them. For a word tokenizer they are one and the same token, and D0's 10,000 words leave out more:
-# the rare ones. Subwords spell them, from pieces that occur in many other words.
+# D2's FAQ asks how a model deals with them. The cell prints how many words of the test part never occur in the training
+# part, and the longest of them. For a word tokenizer they are one and the same token, and D0's 10,000 words leave out
+# more: the rare ones. Subwords spell them, from pieces that occur in many other words.
 
 # %%
 if corpora[main].language != "zh":
@@ -354,16 +357,19 @@ if not run.own_data:
 # fewer and other tokens, so do not compare losses a token, nor their exponentials, which are called perplexities: they
 # describe different texts. What can be compared is how many *bits* it takes to write the real text down:
 #
-#     bits(text) = bits(cleaned text) + bits(what cleaning took, given the cleaned text)
+# $$b(x) = b(c) + b(x \mid c)$$
 #
-# That is the chain rule of probability, so it leaves nothing out. The second part is measured with a counting model:
-# for each word, the marks before it and its case, predicted from the word and the one before. It is a simple model, so
-# it gives an upper bound; an LSTM that reads the real text pays for all of it within its own figure.
+# Here x is the real text and c the cleaned one; b(x) and b(c) are the bits to write each of them down, and the last
+# term those for what cleaning took, told to somebody who knows c. That is the chain rule of probability, so it leaves
+# nothing out. The last term is measured with a counting model: for each word, the marks before it and its case,
+# predicted from the word and the one before. It is a simple model, so it gives an upper bound; an LSTM that reads the
+# real text pays for all of it within its own figure.
 #
-# Beside each LSTM stands a 3-gram model of the same tokens. It is hard to beat with minutes of training on a few
-# million characters of speeches that repeat each other's phrases: it remembers a phrase after one reading. What it
-# cannot know is that two words are alike; for that to pay, a network needs more text and more time (chapter 6). The
-# 3-gram model also reads on from row to row, while our LSTM begins each row of T tokens without memory.
+# Beside each LSTM stands a 3-gram model of the same tokens, and it wins: recorded were 1.459 bits a character for it
+# and 1.689 for the LSTM, both on the text as it is. It is hard to beat with minutes of training on a few million
+# characters of speeches that repeat each other's phrases: it remembers a phrase after one reading. What it cannot know
+# is that two words are alike; for that to pay, a network needs more text and more time (chapter 6). The 3-gram model
+# also reads on from row to row, while our LSTM begins each row of T tokens without memory.
 
 
 # %%
@@ -476,9 +482,10 @@ figure = plots.plot_scores(
 run.figure("cleaning_bits", figure)
 
 # %% [markdown]
-# The two totals are nearly alike, and the second is an upper bound: this does not show that cleaning makes a worse
-# model of words. What it shows: the bits that cleaning took are no part of the cleaned model, so a lower figure of its
-# own is no better model; and of all that they say, where a sentence ends, what is a name, it can write nothing.
+# For each of the two models the two totals are nearly alike, and the second is an upper bound: this does not show that
+# cleaning makes a worse model of words. What it shows: the bits that cleaning took are no part of the cleaned model, so
+# a lower figure of the cleaned model alone does not make it the better model; and what those bits say (where a sentence
+# ends, what is a name) it can never write.
 
 # %% [markdown]
 # ## 8. Serialise
@@ -632,8 +639,9 @@ run.figure("rectangles", figure)
 # %% [markdown]
 # ## 10. What was measured
 #
-# The table sets this run beside the recorded one (`expected.json`: preset, seed, versions, machine, and the spread over
-# three seeds, which decide the splits, too). Speeds are not in it: they belong to a machine and an hour.
+# When you run the chapter, a table sets your run beside the recorded one, which is shown here (`expected.json`: preset,
+# seed, versions, machine, and the spread over three seeds, which decide the splits, too). Speeds are not in it: they
+# belong to a machine and an hour.
 
 # %%
 run.compare_with_record()
@@ -643,7 +651,8 @@ run.finish()
 # ## Exercises
 #
 # `keras-llm exercise ch02` writes exercises into a file of your own, and `keras-llm grade ch02` says what is right
-# and why the rest is not. These here ask for an experiment, and no program grades them:
+# and why the rest is not. They stand, with solutions behind a fold, in [Exercises of chapter 2](solutions). These here
+# ask for an experiment, and no program grades them:
 #
 # 1. **By hand.** Text: `low low low lower lowest`. Which four pairs does BPE merge, and why not a fifth? Check with
 #    `BytePairEncoding.train([...], 261)`.

@@ -31,8 +31,8 @@ def most_frequent_pair(words: list[list[str]], times: list[int]) -> tuple[tuple[
     Returns:
         The pair ``(left, right)``, and its count.
 
-    Hint: itertools.pairwise gives the neighbours in a word; no pair crosses from a word to another. Strings and tuples
-        of strings compare in alphabetical order, so min() with a key of two parts settles equals.
+    Hint: ``itertools.pairwise`` gives the neighbours in a word; no pair crosses from a word to another. Strings and
+        tuples of strings compare in alphabetical order, so ``min()`` with a key of two parts settles equals.
     Budget: 1 second, 10 MB.
     Source: Sennrich et al. 2016, section 3.2; document D0, section 3.2.1 (segment); lesson, section 3.
     Small machines: "low" five times and "lower" twice: count by hand before you run it.
@@ -81,15 +81,15 @@ def build_vocabulary(texts: list[list[str]], vocabulary_size: int) -> list[str]:
     Deliver: a list in which a token's place is its id.
 
     Args:
-        texts: the tokens of each text of the training part; none of them is "<pad>" or "<unk>".
+        texts: the tokens of each text of the training part; none of them is ``"<pad>"`` or ``"<unk>"``.
         vocabulary_size: V, the length of the list at most, the two special tokens included; 3 or more.
 
     Returns:
         ``["<pad>", "<unk>", …]``: after the special tokens the others, the most frequent first, equally frequent ones
         in alphabetical order; all of them when there are fewer.
 
-    Hint: Counter.most_common leaves equals in the order in which they came, so the ids would depend on the order of
-        the texts. sorted() with a key of two parts does not.
+    Hint: ``Counter.most_common`` leaves equals in the order in which they came, so the ids would depend on the order of
+        the texts. ``sorted()`` with a key of two parts does not.
     Budget: 1 second, 10 MB.
     Source: document D0, section 3.2.1 (encode); lesson, section 2.
     Small machines: "banana" cut into letters has three kinds of tokens.
@@ -114,8 +114,8 @@ def encode_and_pad(texts: list[list[str]], vocabulary: list[str], length: int) -
     Returns:
         int ``(texts, T)``; 0 is padding, 1 an unknown token.
 
-    Hint: a dict from token to id is fast, and its get() knows what to give for an unknown token; list.index walks
-        through the vocabulary for each token. Begin with an array full of padding.
+    Hint: a dict from token to id is fast, and its ``get()`` knows what to give for an unknown token; ``list.index``
+        walks through the vocabulary for each token. Begin with an array full of padding.
     Budget: 1 second, 10 MB.
     Source: document D0, section 3.2.1 (encode, serialise); document D2, FAQ on new words; lesson, sections 6 and 9.
     Small machines: three texts, one too short, one too long and one empty, show all cases.
@@ -168,8 +168,8 @@ def split_without_leaks(texts: list[str], test_share: float, seed: int) -> tuple
     Returns:
         The training part and the test part; the test part has ``round(test_share * number of different texts)`` texts.
 
-    Hint: a text's identity is " ".join(text.lower().split()). First keep the first text of each identity, then shuffle,
-        then cut; in another order copies end up on both sides.
+    Hint: a text's identity is ``" ".join(text.lower().split())``. First keep the first text of each identity, then
+        shuffle, then cut; in another order copies end up on both sides.
     Budget: 1 second, 10 MB.
     Source: Lee et al. 2022; document D4, section 3.1.3, step 1; lesson, section 1.
     Small machines: ten texts, four of them copies, are enough to see it.
@@ -204,11 +204,11 @@ def clean_for_language_model(text: str) -> str:
     Returns:
         The cleaned text, perhaps empty.
 
-    Hint: unicodedata.normalize and unicodedata.category; then re.sub. What is white space for ``\\s`` or for
-        ``split()`` includes line breaks, which must stay.
+    Hint: ``unicodedata.normalize`` and ``unicodedata.category``; then ``re.sub``. What is white space for ``\\s`` or
+        for ``split()`` includes line breaks, which must stay.
     Budget: 1 second, 10 MB.
     Source: document D4, section 3.1.3, step 2, which lower-cases and drops punctuation; lesson, section 7.
-    Small machines: print repr(text), which shows what is invisible.
+    Small machines: print ``repr(text)``, which shows what is invisible.
     """
     # BEGIN SOLUTION: the four steps, one after the other
     text = unicodedata.normalize("NFC", text)
@@ -234,8 +234,8 @@ def heaps_law(tokens: list[str]) -> tuple[list[int], list[int], float]:
         at 5% of the stream or before, the last at its end; evenly on a logarithmic scale, so that about as many lie
         below the middle of that scale as above.
 
-    Hint: np.geomspace, rounded, without repetitions. Walk through the stream once with a set, instead of counting anew
-        for each place. np.polyfit finds the line.
+    Hint: ``np.geomspace``, rounded, without repetitions. Walk through the stream once with a set, instead of counting
+        anew for each place. ``np.polyfit`` finds the line.
     Budget: 2 seconds, 50 MB.
     Source: Manning, Raghavan and Schütze 2008, section 5.1.1; document D0, section 3.2.1; lesson, section 5.
     Small machines: on a stream without any repetition β is 1, on one token that repeats for ever 0.

@@ -31,7 +31,7 @@ def embedding(table: np.ndarray, token_ids: np.ndarray, gradient: np.ndarray) ->
         The vectors ``(B, T, D)``, and the gradient of the loss with respect to the table, ``(V, D)``.
 
     Hint: a word that stands in the batch twice sends two gradients to one row. What does ``a[ids] += b`` do when an id
-        occurs twice, and what does np.add.at do?
+        occurs twice, and what does ``np.add.at`` do?
     Budget: 1 second, 10 MB.
     Source: document D0, section 5 (Embedding).
     Small machines: a table of three rows and the text [1, 1, 2] show it all.
@@ -54,7 +54,8 @@ def lstm_step(
 ) -> tuple[np.ndarray, np.ndarray]:
     """One step of an LSTM: what the cell remembers, and what it shows.
 
-    Deliver: with ``[i f g o] = x W + h U + b``, c ← σ(f) ∘ c + σ(i) ∘ tanh(g) and then h ← σ(o) ∘ tanh(c).
+    Deliver: with ``[i f g o] = x W + h U + b``, c ← σ(f) ⊙ c + σ(i) ⊙ tanh(g) and then h ← σ(o) ⊙ tanh(c). Here i, f,
+    g and o are the sums before σ and tanh; in the lesson, section 4, they are what comes out.
 
     Args:
         x: the step's input, ``(B, D)``.
@@ -68,7 +69,7 @@ def lstm_step(
     Returns:
         The new h and the new c, each ``(B, H)``.
 
-    Hint: np.split(z, 4, axis=-1) cuts the gates apart. The tanh of h's formula is that of the new c.
+    Hint: ``np.split(z, 4, axis=-1)`` cuts the gates apart. The tanh of h's formula is that of the new c.
     Budget: 1 second, 10 MB.
     Source: Hochreiter and Schmidhuber 1997; Gers et al. 2000 (forget gate); document D0, section 5 (LSTM).
     Small machines: with all weights 0 each gate is 1/2 and the candidate 0, so that c is halved: begin with that.
@@ -97,9 +98,9 @@ def read_with_mask(x: np.ndarray, mask: np.ndarray, step: Callable, units: int) 
     Returns:
         h and c after the last step, each ``(B, H)``.
 
-    Hint: np.where chooses entry by entry. Which shape must the step's part of the mask have beside ``(B, H)``?
+    Hint: ``np.where`` chooses entry by entry. Which shape must the step's part of the mask have beside ``(B, H)``?
     Budget: 2 seconds, 10 MB.
-    Source: document D0, section 5; keras.layers.Embedding(mask_zero=True).
+    Source: document D0, section 5; ``keras.layers.Embedding(mask_zero=True)``.
     Small machines: a step that adds the input to h shows whether padding is left out.
     """
     h, c = np.zeros((len(x), units)), np.zeros((len(x), units))
@@ -168,7 +169,7 @@ def precision_recall_f1(labels: np.ndarray, predictions: np.ndarray, num_classes
 def early_stopping(losses: list[float], patience: int) -> tuple[int, int]:
     """When a training ends that watches its validation loss, and whose weights it keeps.
 
-    Deliver: the rule of keras.callbacks.EarlyStopping. An epoch is an improvement when its loss is below the lowest
+    Deliver: the rule of ``keras.callbacks.EarlyStopping``. An epoch is an improvement when its loss is below the lowest
     so far; a loss that is equal, or NaN, is none. After ``patience`` epochs in a row without improvement the training
     stops, and goes back to the best epoch.
 
@@ -242,8 +243,8 @@ def beside_the_majority(
     Returns:
         The accuracy of the baseline on the test part; the lower and the upper end of the interval, all in [0, 1].
 
-    Hint: np.random.default_rng(seed).integers(n, size=...) draws with replacement; whether a text was right is all
-        that must be drawn. np.quantile gives the ends.
+    Hint: ``np.random.default_rng(seed).integers(n, size=...)`` draws with replacement; whether a text was right is all
+        that must be drawn. ``np.quantile`` gives the ends.
     Budget: 2 seconds, 200 MB.
     Source: document D0, section 4.3 and the accuracy of section 5.4, which has neither baseline nor interval; Efron
         and Tibshirani 1993, section 13.3.
