@@ -112,15 +112,13 @@ def documents_of(chapter: str) -> str:
 
 def seen_here(chapter: str) -> str:
     """A paragraph on where the figures and the printed lines of a page come from."""
-    about = printed_of(book.chapters()[chapter])
-    if about is None:
-        return (
-            "The figures and the last table are those of the recorded run. What a cell prints is seen when you run it."
-        )
-    return (
-        "The figures and the last table are those of the recorded run. What stands below a cell was printed by a run "
-        f"with the preset {about['preset']} and seed {about['seed']} on {processor(about['machine'])}."
-    )
+    shown = "Figures and the last table are those of the recorded run. "
+    if printed_of(book.chapters()[chapter]) is None:
+        return f"{shown}What a cell prints is seen when you run it."
+    return shown + (
+        "What stands below a cell was printed by a run with the preset {{ RUN.preset }} and seed {{ RUN.seed }} on "
+        "{{ RUN.machine }}."
+    ).replace("RUN", f"printed_{chapter.split('_')[0]}")
 
 
 def processor(machine: dict[str, Any]) -> str:
@@ -131,7 +129,8 @@ def recorded_figures() -> dict[str, dict[str, str]]:
     """What was recorded of each chapter, as it stands in running text.
 
     Returns:
-        The figures as ``ch03`` and so on, each by its name; and how they were recorded, as ``recorded_ch03``.
+        The figures as ``ch03`` and so on, each by its name; how they were recorded, as ``recorded_ch03``; and which run
+        gave what the cells printed, as ``printed_ch03``.
     """
     found = {}
     for name, folder in book.chapters().items():
@@ -147,6 +146,8 @@ def recorded_figures() -> dict[str, dict[str, str]]:
                 "tensorflow": versions["tensorflow"],
                 "keras": versions["keras"],
             }
+        if about := printed_of(folder):
+            found[f"printed_{short}"] = {**about, "machine": processor(about["machine"])}
     return found
 
 
