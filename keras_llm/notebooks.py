@@ -1,5 +1,6 @@
 """A chapter's lesson as a notebook, for Jupyter and Colab. The lesson is the source; nothing made here is edited."""
 
+import re
 from pathlib import Path
 
 from keras_llm import book
@@ -39,6 +40,8 @@ def write_notebook(chapter: str, to: Path, preset: str = "cpu") -> Path:
         raise InputError(f"{target} is there already: rename it, or name another folder with --to.")
     notebook = jupytext.read(book.chapters()[chapter] / "lesson.py", fmt="py:percent")
     notebook.cells = [new_code_cell(INSTALL), new_code_cell(OPTIONS.format(preset=preset)), *notebook.cells]
+    for cell in notebook.cells:  # a link to another page of the book
+        cell.source = re.sub(r"\[([^\]]+)\]\(solutions\)", r"the web book, *\1*", cell.source)
     notebook.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
     to.mkdir(parents=True, exist_ok=True)
     jupytext.write(notebook, target)

@@ -22,6 +22,7 @@ def test_a_notebook_is_the_lesson(chapter, tmp_path, cli) -> None:
     assert "%pip install" in code[0] and 'preset="smoke"' in code[1]
     assert all(source in lesson for source in code[2:]) and len(code) == lesson.count("\n# %%\n") + 2
     assert notebook.cells[2].source.startswith("# Chapter ")
+    assert "](solutions)" in lesson and not any("](solutions)" in cell.source for cell in notebook.cells)
     assert f"{chapter}.ipynb is there already" in cli("notebook", chapter, "--to", tmp_path / "mine").err
 
 
