@@ -170,7 +170,7 @@ def figures_of(sources: list[str], names: list[str]) -> list[list[str]]:
                 found = [name for name in left if re.fullmatch(pattern, name)]
                 drawn[number] += found
                 left = [name for name in left if name not in found]
-    return drawn
+    return [sorted(found, key=names.index) for found in drawn]
 
 
 def recorded_table(chapter: str) -> str:
