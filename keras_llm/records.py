@@ -95,7 +95,7 @@ def printed(folder: Path) -> str:
     """The content of a chapter's ``recorded/printed.json``: what the cells printed in a run, and which run that was.
 
     Raises:
-        InputError: when the folder holds no finished run, or one that was resumed.
+        InputError: when the folder holds no finished run.
     """
     about, cells = _read(folder / "run.json", ABOUT), _read(folder / FILE, set())
     kept = {name: about[name] for name in ("preset", "seed", "lesson", "versions", "machine")}

@@ -30,7 +30,7 @@ from keras_llm.sources import Options, Sources
 PRESETS = ("smoke", "cpu", "full")
 INTERRUPTED = "interrupted.png"  # the curves of a training that was stopped; a finished run has it no more
 # For XLA: a program that runs for seconds is not worth the passes that take long to make it faster.
-QUICK_COMPILATION = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+QUICK_COMPILATION = " ".join(("--xla_backend_optimization_level=0", "--xla_llvm_disable_expensive_passes=true"))
 LOG = "log.jsonl"  # what the trainings of a run wrote as they went
 RESULTS = "results.json"  # what the small trainings of a study gave, one by one
 HISTORY_FIELDS = ("stage", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
@@ -205,8 +205,8 @@ class Run(Sources):
             print(self.estimate.against(self._seconds() / 60))
 
     def keep_printed(self, printed: Printed) -> None:
-        """Keep what the cells of a whole run printed; one that was resumed has printed but its rest."""
-        if self.status == "done" and not self.options.resume:
+        """Keep what the cells of a finished run printed; a resumed one prints each cell again, but for its epochs."""
+        if self.status == "done":
             self.write(FILE, json.dumps(printed.cells(), ensure_ascii=False, indent=1))
 
     # --- how a run can end before that ----------------------------------------------------------------------------

@@ -68,7 +68,7 @@ def test_attention_is_drawn_while_a_model_learns(tmp_path) -> None:
 
     ids = np.random.default_rng(0).integers(1, 9, (8, 6))
     ids[:7, 4:] = 0
-    model = GPT(9, 6, hidden_dim=8, num_heads=2, num_layers=2)
+    model = GPT(9, 6, hidden_dim=8, num_heads=2, num_layers=2, name="gpt")
     model.compile(keras.optimizers.Adam(0.1), SparseCrossentropy())
     fit(model, (ids, ids), epochs=2, callbacks=[Board(tmp_path)], jit_compile=False, verbose=0)
     board = EventAccumulator(str(tmp_path / "attention"))
