@@ -56,22 +56,12 @@ class Translation:
         self.messages = messages
 
     @cached_property
-    def patterns(self) -> list[tuple[re.Pattern, list[str], list[str], str]]:
-        """The messages with places, those with the most text of their own first.
-
-        Each as a pattern, its places, the text between them (which no value has in it), and the translation.
-        """
+    def patterns(self) -> list[tuple[list[str], list[str], str]]:
+        """The messages with places, those with the most text of their own first: that text in pieces, the places, and
+        the translation."""
         found = [(re.split(r"(\{\w*\})", message), shown) for message, shown in self.messages.items()]
-        found = sorted((each for each in found if len(each[0]) > 1), key=lambda each: -sum(map(len, each[0][::2])))
-        return [
-            (
-                re.compile("(.*?)".join(map(re.escape, parts[::2]))),
-                parts[1::2],
-                [own for own in parts[2:-1:2] if len(own) > 2],
-                shown,
-            )
-            for parts, shown in found
-        ]
+        found = [(parts[::2], parts[1::2], shown) for parts, shown in found if len(parts) > 1]
+        return sorted(found, key=lambda each: -sum(map(len, each[0])))
 
     def text(self, text: str) -> str:
         """The text, line by line in the other language where its messages are known."""
@@ -89,10 +79,9 @@ class Translation:
         """A message without the space around it; what stands in its places is translated too."""
         if text in self.messages or not WORD.search(text):
             return self.messages.get(text, text)
-        for pattern, names, between, shown in self.patterns:
-            match = pattern.fullmatch(text)
-            if match and not any(own in value for own in between for value in match.groups()):
-                values = [self.sentence(value.strip()) for value in match.groups()]
+        for own, names, shown in self.patterns:
+            if (values := _put_there(own, text)) is not None:
+                values = [self.sentence(value.strip()) for value in values]
                 return PLACE.sub(partial(_put_in, dict(zip(names, values, strict=True))), shown)
         pieces = re.split(r"(: |, |; )", text)  # of a list
         return "".join(map(self.sentence, pieces)) if len(pieces) > 1 else text
@@ -107,6 +96,27 @@ class Translation:
                 parts[gap] = " " * max(1, len(parts[gap]) - wider)
             parts[index] = shown
         return "".join(parts)
+
+
+def _put_there(own: list[str], text: str) -> list[str] | None:
+    """What stands in a message's places, one fewer than the pieces of its own text; None when it is not this message.
+
+    Each place ends where the next piece is met first, so that a long text takes no longer than it is long. No value
+    has a longer piece in it: that would be another message.
+    """
+    first, *between, last = own
+    begin, end = len(first), len(text) - len(last)
+    if begin > end or not text.startswith(first) or not text.endswith(last):
+        return None
+    values = []
+    for piece in between:
+        place = text.find(piece, begin, end)
+        if place < 0:
+            return None
+        values.append(text[begin:place])
+        begin = place + len(piece)
+    values.append(text[begin:end])
+    return None if any(piece in value for piece in between if len(piece) > 2 for value in values) else values
 
 
 def _put_in(values: dict[str, str], place: re.Match) -> str:

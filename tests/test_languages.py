@@ -1,6 +1,7 @@
 """A run in Chinese: the catalogs are complete, and what is shown is translated while results stay as they are."""
 
 import builtins
+import time
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -45,6 +46,16 @@ def english_afterwards():
 )
 def test_a_line_is_shown_in_the_other_language(text, shown) -> None:
     assert SHOWN.text(text) == shown
+
+
+def test_a_long_line_takes_no_longer_than_it_is_long() -> None:
+    """Tokens with bars between them, as chapter 2 prints them, look like the beginning of many messages."""
+    shown = Translation({"{a} | {b} | {c} | {d} | {e}: {f} of {g}": "{g} 个中有 {f} 个：{a}{b}{c}{d}{e}"})
+    line = " | ".join("the tokens of a sentence" * 40)
+    start = time.perf_counter()
+    assert shown.text(line) == line
+    assert time.perf_counter() - start < 1
+    assert shown.text("un | be | l | i | ev: 3 of seven") == "seven 个中有 3 个：unbeliev"
 
 
 def test_the_columns_of_a_table_stay_where_they_were() -> None:
