@@ -13,11 +13,11 @@ from typing import Any
 
 from keras_llm import book, languages
 from keras_llm.errors import InputError, WorkError
+from keras_llm.grading.regions import REGION
 from keras_llm.printed import printed_of
 
 FIGURE = re.compile(r"run\.figure\(\s*(?:(?P<f>f?)\"(?P<name>[^\"]+)\"|(?P<variable>\w+))")
-REGION = re.compile(r" *# (BEGIN|END) SOLUTION.*\n?")
-ANSWER = re.compile(r"^( *)# BEGIN SOLUTION: (.*)\n(?:.*\n)*? *# END SOLUTION\n", re.MULTILINE)
+MARK = re.compile(r" *# (BEGIN|END) SOLUTION.*\n?")
 FIELD = re.compile(r"^([A-Z][a-z ]+):(?: |\n|$)", re.MULTILINE)  # of an exercise's docstring: "Hint: …"
 
 
@@ -86,10 +86,10 @@ def lesson_page(text: str, language: str = "en") -> Any:
         compares = "run.compare_with_record()" in cell.source
         if cell.cell_type == "code":
             number += 1
-            shown = printed.get(str(number), "")
-            if shown and not compares:
-                text = spoken.text(shown) if spoken else shown
-                cell.outputs = [new_output("stream", name="stdout", text=text)]
+            output = printed.get(str(number), "")
+            if output and not compares:
+                translated = spoken.text(output) if spoken else output
+                cell.outputs = [new_output("stream", name="stdout", text=translated)]
         for name in names:
             caption = figures[name]
             shown = f":::{{figure}} recorded/{name}.png\n:alt: {caption}\n\n{caption}\n:::"
@@ -206,11 +206,11 @@ def exercises_page(text: str) -> Any:
         start, documentation, body = node.lineno - 1, node.body[0].lineno - 1, node.body[0].end_lineno
         end = node.end_lineno + ("# END SOLUTION" in "".join(lines[node.end_lineno : node.end_lineno + 1]))
         signature, whole = "".join(lines[start:documentation]).rstrip(), "".join(lines[body:end])
-        given = ANSWER.sub(r"\1...  # yours: \2\n", whole)
+        given = REGION.sub(r"\g<indent>...  # yours: \g<words>\n", whole)
         if "\n" not in given.strip():
             given = ""  # all of it is to be written
         asking = f"{signature}\n{given}".rstrip()
-        answer = textwrap.dedent(REGION.sub("", whole)).strip("\n")
+        answer = textwrap.dedent(MARK.sub("", whole)).strip("\n")
         cells.append(f"## {title.rstrip('.')}\n\n```python\n{asking}\n```\n\n{exercise_prose(asked)}")
         cells.append(f"::::{{admonition}} Solution\n:collapsible: closed\n\n```python\n{answer}\n```\n::::")
     return new_notebook(cells=[new_markdown_cell(cell) for cell in cells])
