@@ -3,6 +3,7 @@
 import dataclasses
 import tempfile
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -265,6 +266,22 @@ HONEST = {
 def test_an_honest_answer_gets_its_points(name: str, nothing_stays) -> None:
     graded = grade_exercise(dataclasses.replace(double, seconds=10), "mine.py", source(HONEST[name]), CLOSED)
     assert graded.points == 2, graded
+
+
+def test_a_busy_machine_costs_no_points(nothing_stays) -> None:
+    """What counts is the processor's time: a process may wait longer than its seconds by the clock."""
+    graded = grade_exercise(double, "mine.py", source("import time; time.sleep(1.2 * 1.5)\nreturn 2 * x"), CLOSED)
+    assert graded.points == 2, graded
+
+
+def test_a_process_that_starts_belongs_to_nobody_else(nothing_stays) -> None:
+    """Sandboxes that end while others start, as in a class, kill none of them."""
+
+    def grade(number: int) -> float:
+        return grade_exercise(double, f"{number}.py", source("return 2 * x"), CLOSED).points
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(grade, range(40))) == [2.0] * 40
 
 
 @pytest.mark.parametrize(

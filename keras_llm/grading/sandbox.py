@@ -29,7 +29,9 @@ from keras_llm.grading.checks import Wrong, kind
 WORKER = Path(__file__).with_name("worker.py")
 MARK = "KERAS_LLM_GRADED"  # in the environment of a student's process and of all that it starts
 ALIVE: weakref.WeakSet["Sandbox"] = weakref.WeakSet()
+STARTING = threading.RLock()  # held while a process starts: until then nothing tells whose it is
 EVERY = 0.02  # seconds between two looks at a process
+PATIENCE = 3  # how many times its seconds a process may take by the clock: the machine has other work too
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Limits:
     """What a student's process may take for one exercise.
 
     Attributes:
-        seconds: from the first call to the last, and for loading the file alone.
+        seconds: of processor time, for loading the file and all calls; three times as many by the clock.
         memory_mb: beyond what Python and its libraries take.
         file_mb: of one file.
         printed_mb: of what it prints.
@@ -81,7 +83,8 @@ class Sandbox:
         self.mark = uuid.uuid4().hex
         self.process: subprocess.Popen | None = None
         self.reason: str | None = None
-        self.at_first: int | None = None  # bytes of memory, before the student's code runs
+        # Bytes of memory and seconds of processor time before the student's code runs.
+        self.at_first: tuple[int, float] | None = None
         self.watching = True
         self.deadline = time.monotonic() + 60  # Python's own start, and that of libraries
         self.watcher = threading.Thread(target=self._watch, daemon=True)
@@ -104,16 +107,17 @@ class Sandbox:
         # Fonts that were found once are known; to look for them takes longer than an exercise may.
         fonts = os.environ.get("MPLCONFIGDIR") or str(Path.home() / ".cache" / "matplotlib")
         environment |= {"MPLBACKEND": "Agg", "MPLCONFIGDIR": fonts}
-        ALIVE.add(self)
-        self.process = subprocess.Popen(
-            [sys.executable, "-I", "-B", str(WORKER)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd=scratch,
-            env=environment,
-            start_new_session=True,
-        )
+        with STARTING:
+            ALIVE.add(self)
+            self.process = subprocess.Popen(
+                [sys.executable, "-I", "-B", str(WORKER)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                cwd=scratch,
+                env=environment,
+                start_new_session=True,
+            )
         self.watcher.start()
         order = {
             "file": self.file,
@@ -127,8 +131,9 @@ class Sandbox:
         }
         self._send(order)
         self.isolated = self._receive().get("value")
-        self.at_first = psutil.Process(self.process.pid).memory_info().rss
-        self.deadline = time.monotonic() + self.limits.seconds
+        process = psutil.Process(self.process.pid)
+        self.at_first = process.memory_info().rss, processor_seconds(process)
+        self.deadline = time.monotonic() + PATIENCE * self.limits.seconds
         self._receive()  # the file is loaded
 
     def __exit__(self, *error: object) -> None:
@@ -137,6 +142,7 @@ class Sandbox:
             self.watcher.join()
         if self.process is not None:
             self._kill()
+            ALIVE.discard(self)
             for stream in (self.process.stdin, self.process.stdout):
                 with contextlib.suppress(OSError):
                     stream.close()
@@ -253,7 +259,10 @@ class Sandbox:
             return f"It prints more than {self.limits.printed_mb} MB."
         if self.at_first is None:  # the student's code does not run yet
             return None
-        if process.memory_info().rss - self.at_first > self.limits.memory_mb * 2**20:
+        memory, seconds = self.at_first
+        if processor_seconds(process) - seconds > self.limits.seconds:
+            return self._late()
+        if process.memory_info().rss - memory > self.limits.memory_mb * 2**20:
             return f"It needs more than {self.limits.memory_mb} MB of memory."
         if process.children():
             return "It starts another process, which a solution has no need for."
@@ -265,19 +274,25 @@ class Sandbox:
     def _kill(self) -> None:
         """End the process and all that it started, however they were started."""
         for _ in range(100):
-            family = [each for each in psutil.Process().children(recursive=True) if self._is_ours(each)]
+            with STARTING:
+                children = psutil.Process().children(recursive=True)
+                family = [each for each in children if each.pid not in self._others() and self._is_ours(each)]
+                for each in family:
+                    with contextlib.suppress(psutil.Error):
+                        each.kill()
             if not family:
                 break
-            for each in family:
-                with contextlib.suppress(psutil.Error):
-                    each.kill()
             psutil.wait_procs(family, timeout=1)
         self.process.wait()
-        workers = {sandbox.process.pid for sandbox in list(ALIVE) if sandbox.process is not None}
+        others = self._others()
         for each in psutil.Process().children():  # of another session, and dead: orphans that we were left
             with contextlib.suppress(psutil.Error, OSError):
-                if each.status() == psutil.STATUS_ZOMBIE and each.pid not in workers and in_other_session(each.pid):
+                if in_other_session(each.pid) and each.pid not in others and each.status() == psutil.STATUS_ZOMBIE:
                     os.waitpid(each.pid, os.WNOHANG)
+
+    def _others(self) -> set[int]:
+        """The processes of the other sandboxes."""
+        return {each.process.pid for each in list(ALIVE) if each is not self and each.process is not None}
 
     def _is_ours(self, process: psutil.Process) -> bool:
         try:
@@ -290,6 +305,12 @@ class Sandbox:
             return in_other_session(process.pid) and process.cmdline() != here.cmdline()
         except (psutil.Error, OSError):
             return False
+
+
+def processor_seconds(process: psutil.Process) -> float:
+    """Seconds of processor time that a process has taken."""
+    times = process.cpu_times()
+    return times.user + times.system
 
 
 def in_other_session(process: int) -> bool:
