@@ -71,24 +71,45 @@ class Translation:
         whole = line.strip()
         if not WORD.search(whole):
             return line
+        cells = re.split(r"\s{2,}", whole)
+        shown = self.message(whole)
+        if len(cells) > 1 and (shown is None or all(self.message(cell) for cell in cells if WORD.search(cell))):
+            return self.cells(line)
         before, after = line[: line.index(whole)], line[line.index(whole) + len(whole) :]
-        shown = self.sentence(whole)
-        return self.cells(line) if shown == whole else f"{before}{shown}{after}"
+        return f"{before}{self.sentence(whole) if shown is None else shown}{after}"
+
+    def message(self, text: str) -> str | None:
+        """A message without the space around it, what stands in its places translated too; None when it is none."""
+        if text in self.messages:
+            return self.messages[text]
+        name, colon, value = text.rpartition(": ")
+        if name in self.messages and not WORD.search(value):  # "LSTM, cleaned: 2.1" is no "LSTM, {name}"
+            return f"{self.messages[name]}{colon}{value}"
+        for own, names, shown in self.patterns if WORD.search(text) else ():
+            if (values := _put_there(own, text)) is not None:
+                values = [self.line(value.strip()) for value in values]
+                return PLACE.sub(partial(_put_in, dict(zip(names, values, strict=True))), shown)
+        return None
 
     def sentence(self, text: str) -> str:
-        """A message without the space around it; what stands in its places is translated too."""
-        if text in self.messages or not WORD.search(text):
-            return self.messages.get(text, text)
-        for own, names, shown in self.patterns:
-            if (values := _put_there(own, text)) is not None:
-                values = [self.sentence(value.strip()) for value in values]
-                return PLACE.sub(partial(_put_in, dict(zip(names, values, strict=True))), shown)
-        pieces = re.split(r"(: |, |; )", text)  # of a list
-        return "".join(map(self.sentence, pieces)) if len(pieces) > 1 else text
+        """A message, or a list of messages and numbers: ``text of its own, another one 0.5: 12``."""
+        if (shown := self.message(text)) is not None:
+            return shown
+        pieces = re.split(r"(: |, |; )", text)
+        if len(pieces) == 1:
+            named = re.fullmatch(r"(\D+)( \S*\d\S*)", text)
+            return self.messages.get(named[1], named[1]) + named[2] if named else text
+        shown, place = "", 0
+        while place < len(pieces):  # the longest message first: "case, white space" is one
+            ends = (end for end in range(place + 5, place + 1, -2) if "".join(pieces[place:end]) in self.messages)
+            end = next(ends, place + 1)
+            shown += self.sentence("".join(pieces[place:end])) + "".join(pieces[end : end + 1])
+            place = end + 1
+        return shown
 
     def cells(self, line: str) -> str:
         """A table's line. Cells stand two spaces apart; the first keeps its beginning, each other one its end."""
-        parts = re.split(r"(\s{2,})", line)
+        parts = re.split(r"(^\s+|\s{2,})", line)
         for index in range(0, len(parts), 2):
             shown = self.sentence(parts[index])
             wider, gap = width(shown) - width(parts[index]), index + 1 if index < 2 and parts[0] else index - 1
@@ -191,8 +212,7 @@ def messages_of(source: str) -> list[str]:
         text = _message(node, strings := [])
         done |= {id(each) for each in strings}
         for line in (text or "").split("\n"):
-            cells = [line] if PLACE.search(line) else re.split(r"\s{2,}", line.strip())
-            found |= dict.fromkeys(cell.strip() for cell in cells if _has_words(cell))
+            found |= dict.fromkeys(cell for cell in re.split(r"\s{2,}", line.strip()) if _has_words(cell))
     return list(found)
 
 

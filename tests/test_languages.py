@@ -22,6 +22,11 @@ SHOWN = Translation(
         "recorded": "记录值",
         "training": "训练",
         "figure": "指标",
+        "LSTM, {name}": "LSTM，{name}",
+        "LSTM, cleaned": "LSTM，清洗后",
+        "words": "词",
+        "case, white space": "大小写、空白",
+        "cannot give back": "无法还原",
     }
 )
 
@@ -41,6 +46,10 @@ def english_afterwards():
         ("\n  this run\n", "\n  本次运行\n"),
         ("a review of somebody", "a review of somebody"),
         ("0.5  0.25", "0.5  0.25"),
+        ("seconds: words 0.1, case, white space", "seconds: 词 0.1, 大小写、空白"),
+        ("  LSTM, cleaned: 3.3", "  LSTM，清洗后: 3.3"),
+        (" words      1.00  case, white space", "    词      1.00       大小写、空白"),
+        ("   figure  words  cannot give back", "     指标     词          无法还原"),
         ("", ""),
     ],
 )
