@@ -37,7 +37,7 @@ def test_binary_scores_are_those_of_the_positive_class_counted_by_hand():
     assert report.confusion.tolist() == [[5, 1], [1, 3]]  # rows are the truth
     assert report.accuracy == pytest.approx(0.8)
     assert (report.precision, report.recall, report.f1) == pytest.approx((3 / 4, 3 / 4, 3 / 4))
-    assert report.average == "positive"
+    assert report.average == "binary"
     assert [scores.support for scores in report.per_class] == [6, 4]
 
 

@@ -27,7 +27,7 @@ class ClassificationReport:
     Attributes:
         accuracy: share of texts whose predicted class is the true one, in [0, 1].
         precision, recall, f1: in [0, 1]; ``average`` says of what.
-        average: ``"positive"`` with two classes (the scores of the last one), ``"macro"`` with more (the plain mean
+        average: ``"binary"`` with two classes (the scores of the last one), ``"macro"`` with more (the plain mean
             over the classes, so that a rare class counts as much as a frequent one).
         per_class: the scores of each class, in the order of the labels.
         confusion: int array ``(classes, classes)``; rows are the true classes, columns the predicted ones.
@@ -64,7 +64,7 @@ class ClassificationReport:
             lines.append(
                 f"{name}  {scores.precision:9.3f}  {scores.recall:6.3f}  {scores.f1:5.3f}  {scores.support:6d}"
             )
-        if self.average == "positive":
+        if self.average == "binary":
             whose = f"of class {self.per_class[-1].name!r}"
         else:
             whose = f"as the mean over {len(self.per_class)} classes"
@@ -126,7 +126,7 @@ def classification_report(labels, probabilities, classes: Sequence[str]) -> Clas
         precision=precision,
         recall=recall,
         f1=f1,
-        average="positive" if len(classes) == 2 else "macro",
+        average="binary" if len(classes) == 2 else "macro",
         per_class=tuple(
             ClassScores(name, float(p), float(r), float(f), int(n))
             for name, p, r, f, n in zip(classes, *per_class, strict=True)
