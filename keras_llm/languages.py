@@ -108,11 +108,13 @@ class Translation:
         return shown
 
     def cells(self, line: str) -> str:
-        """A table's line. Cells stand two spaces apart; the first keeps its beginning, each other one its end."""
+        """A table's line. Cells stand two spaces apart and keep their end; the first, where nothing stands before it,
+        and sentences keep their beginning."""
         parts = re.split(r"(^\s+|\s{2,})", line)
         for index in range(0, len(parts), 2):
             shown = self.sentence(parts[index])
-            wider, gap = width(shown) - width(parts[index]), index + 1 if index < 2 and parts[0] else index - 1
+            begins = index == 0 or parts[index] not in self.messages
+            wider, gap = width(shown) - width(parts[index]), index + 1 if begins else index - 1
             if shown != parts[index] and 0 <= gap < len(parts):
                 parts[gap] = " " * max(1, len(parts[gap]) - wider)
             parts[index] = shown
@@ -131,7 +133,10 @@ def _put_there(own: list[str], text: str) -> list[str] | None:
         return None
     values = []
     for piece in between:
-        place = text.find(piece, begin, end)
+        place = first_place = text.find(piece, begin, end)
+        while place >= 0 and text.count("(", begin, place) != text.count(")", begin, place):  # within a shape
+            place = text.find(piece, place + 1, end)
+        place = max(place, first_place)
         if place < 0:
             return None
         values.append(text[begin:place])

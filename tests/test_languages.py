@@ -25,6 +25,7 @@ SHOWN = Translation(
         "LSTM, {name}": "LSTM，{name}",
         "LSTM, cleaned": "LSTM，清洗后",
         "words": "词",
+        "a text of {n}: {shape}, {size} numbers": "{n} 的文本：{shape}，{size} 个数",
         "case, white space": "大小写、空白",
         "cannot give back": "无法还原",
     }
@@ -47,6 +48,8 @@ def english_afterwards():
         ("a review of somebody", "a review of somebody"),
         ("0.5  0.25", "0.5  0.25"),
         ("seconds: words 0.1, case, white space", "seconds: 词 0.1, 大小写、空白"),
+        ("a text of 3: (1, 3, 8), 24 numbers", "3 的文本：(1, 3, 8)，24 个数"),
+        ("  3 of [0.1  0.13] texts", "  [0.1  0.13] 个文本中的 3 个"),
         ("  LSTM, cleaned: 3.3", "  LSTM，清洗后: 3.3"),
         (" words      1.00  case, white space", "    词      1.00       大小写、空白"),
         ("   figure  words  cannot give back", "     指标     词          无法还原"),
