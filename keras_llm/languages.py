@@ -30,12 +30,14 @@ LIBRARY = (
     "data/datasets",
     "data/pairs",
     "data/corpus",
+    "data/dialogues",
 )
 SILENT = ("__init__.py", "fonts.py", "style.py")  # of these folders: nothing in them is shown
 NAME = re.compile(
     r"\S*[_/\\#*|]\S*|-\S+|\S*\.[a-z]+|[A-Z][a-z]+[A-Z]\w*|[a-z]{1,3}\d*|u?int\d+|float\d+"
 )  # no word of a text
 PLACE = re.compile(r"\{\w*\}")
+NUMBER = re.compile(r":? [^\s\d]?[\d.,]*\d%?$")
 WORD = re.compile(r"[^\W\d_]{2}")
 LONG_WORD = re.compile(r"[^\W\d_]{4}")
 _print = builtins.print
@@ -80,32 +82,34 @@ class Translation:
 
     def message(self, text: str) -> str | None:
         """A message without the space around it, what stands in its places translated too; None when it is none."""
-        if text in self.messages:
-            return self.messages[text]
-        name, colon, value = text.rpartition(": ")
-        if name in self.messages and not WORD.search(value):  # "LSTM, cleaned: 2.1" is no "LSTM, {name}"
-            return f"{self.messages[name]}{colon}{value}"
+        if (shown := self.named(text)) is not None:
+            return shown
         for own, names, shown in self.patterns if WORD.search(text) else ():
             if (values := _put_there(own, text)) is not None:
                 values = [self.line(value.strip()) for value in values]
                 return PLACE.sub(partial(_put_in, dict(zip(names, values, strict=True))), shown)
         return None
 
+    def named(self, text: str) -> str | None:
+        """A message without places, alone or with a number: "LSTM, cleaned: 2.1" is no "LSTM, {name}"."""
+        if text in self.messages:
+            return self.messages[text]
+        number = NUMBER.search(text)
+        shown = self.messages.get(text[: number.start()]) if number else None
+        return None if shown is None else shown + number[0]
+
     def sentence(self, text: str) -> str:
-        """A message, or a list of messages and numbers: ``text of its own, another one 0.5: 12``."""
-        if (shown := self.message(text)) is not None:
-            return shown
-        pieces = re.split(r"(: |, |; )", text)
-        if len(pieces) == 1:
-            named = re.fullmatch(r"(\D+)( \S*\d\S*)", text)
-            return self.messages.get(named[1], named[1]) + named[2] if named else text
-        shown, place = "", 0
-        while place < len(pieces):  # the longest message first: "case, white space" is one
-            ends = (end for end in range(place + 5, place + 1, -2) if "".join(pieces[place:end]) in self.messages)
-            end = next(ends, place + 1)
-            shown += self.sentence("".join(pieces[place:end])) + "".join(pieces[end : end + 1])
-            place = end + 1
-        return shown
+        """A message, or a list of them: ``text of its own, another one 0.5: 12``."""
+        before = ""
+        while (shown := self.message(text)) is None:
+            pieces = re.split(r"(: |, |; | (?=\())", text, maxsplit=3)
+            if len(pieces) == 1:
+                return before + text
+            # A message may have commas: the longest goes first.
+            end = next((end for end in (5, 3) if end < len(pieces) and self.named("".join(pieces[:end]))), 1)
+            before += (self.message("".join(pieces[:end])) or pieces[0]) + pieces[end]
+            text = "".join(pieces[end + 1 :])
+        return before + shown
 
     def cells(self, line: str) -> str:
         """A table's line. Cells stand two spaces apart and keep their end; the first, where nothing stands before it,
@@ -125,7 +129,7 @@ def _put_there(own: list[str], text: str) -> list[str] | None:
     """What stands in a message's places, one fewer than the pieces of its own text; None when it is not this message.
 
     Each place ends where the next piece is met first, so that a long text takes no longer than it is long. No value
-    has a longer piece in it: that would be another message.
+    has a longer piece in it, or is a list: that would be another message.
     """
     first, *between, last = own
     begin, end = len(first), len(text) - len(last)
@@ -142,7 +146,10 @@ def _put_there(own: list[str], text: str) -> list[str] | None:
         values.append(text[begin:place])
         begin = place + len(piece)
     values.append(text[begin:end])
-    return None if any(piece in value for piece in between if len(piece) > 2 for value in values) else values
+    strange = [piece for piece in own if len(piece) > 2]
+    if not any(sign in piece for piece in own for sign in ",;:"):  # a message that is no list does not fit one
+        strange += [", ", "; "]
+    return None if any(piece in value for piece in strange for value in values) else values
 
 
 def _put_in(values: dict[str, str], place: re.Match) -> str:
@@ -270,9 +277,10 @@ def _is_silent(node: ast.AST) -> bool:
 
 
 def _has_words(text: str) -> bool:
-    if PLACE.search(text):
-        return bool(LONG_WORD.search(PLACE.sub(" ", text)))  # "{1} of {2}" would fit half of all sentences
-    return bool(WORD.search(text)) and not NAME.fullmatch(text.strip())
+    if NAME.fullmatch(PLACE.sub("0", text)):
+        return False
+    # "{1} of {2}" would fit half of all sentences.
+    return bool(LONG_WORD.search(PLACE.sub(" ", text)) if PLACE.search(text) else WORD.search(text))
 
 
 def sources(name: str) -> Iterator[Path]:

@@ -62,7 +62,7 @@ class Programs:
         self.train = self._loop("train")
         self.test = self._loop("test")
 
-        @tf.function(jit_compile=self.whole)
+        @tf.function(jit_compile=self.whole, autograph=False)
         def predict(batch):
             self.traces["predict"] += 1
             with self.scope():
@@ -99,7 +99,7 @@ class Programs:
             return train_step(self.model, batch, self.part_rows, update, self.scope)
 
     def _loop(self, kind: str) -> Callable:
-        @tf.function(jit_compile=self.whole)
+        @tf.function(jit_compile=self.whole, autograph=False)
         def program(arrays, steps, new_epoch):
             self.traces[kind] += 1
             one_step = self.train_step if kind == "train" else self.model.test_step
