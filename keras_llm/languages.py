@@ -102,12 +102,19 @@ class Translation:
         """A message, or a list of them: ``text of its own, another one 0.5: 12``."""
         before = ""
         while (shown := self.message(text)) is None:
-            pieces = re.split(r"(: |, |; | (?=\())", text, maxsplit=3)
+            pieces = re.split(r"(: |, |; | (?=\())", text, maxsplit=4)
             if len(pieces) == 1:
                 return before + text
-            # A message may have commas: the longest goes first.
-            end = next((end for end in (5, 3) if end < len(pieces) and self.named("".join(pieces[:end]))), 1)
-            before += (self.message("".join(pieces[:end])) or pieces[0]) + pieces[end]
+            # The longest beginning that is known: a message may have commas, and one may end in a comma, when two were
+            # printed in one line.
+            for end in range(len(pieces) - 2, 0, -2):
+                part, sign = "".join(pieces[:end]), pieces[end]
+                if (shown := self.named(part) if end > 1 else self.message(part)) is not None:
+                    break
+                if sign.strip() and (shown := self.message(part + sign.strip())) is not None:
+                    sign = " "
+                    break
+            before += (part if shown is None else shown) + sign
             text = "".join(pieces[end + 1 :])
         return before + shown
 
