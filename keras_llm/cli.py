@@ -6,6 +6,7 @@ Nothing heavy is imported here before a command needs it, so that ``keras-llm --
 import contextlib
 import math
 import os
+import re
 import signal
 import sys
 import time
@@ -68,7 +69,10 @@ def main(arguments: list[str] | None = None) -> None:
 def list_chapters() -> None:
     """The chapters: what each reproduces, how long it takes and what it measured."""
     facts = [(name, book.about(folder)) for name, folder in book.chapters().items()]
-    rows = [(name, *(about[key] for key in ("title", "reproduces", "minutes", "measured"))) for name, about in facts]
+    rows = []
+    for name, about in facts:
+        sections = re.sub(r" \(([^()]|\([^()]*\))*\)", "", about["reproduces"])  # what they are about, the chapter says
+        rows.append((name, about["title"], sections, about["minutes"], about["measured"].replace("_", " ")))
     _print_table("Chapters", ("chapter", "what", "reproduces", "minutes (cpu)", "measured"), rows)
 
 
@@ -274,10 +278,11 @@ def data_show(name: Annotated[str, typer.Argument(help="Name as in 'keras-llm da
 
 
 def _print_table(title: str, headings: tuple[str, ...], rows: list[tuple[str, ...]], whole_names: bool = True) -> None:
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=box.HORIZONTALS)
     for number, heading in enumerate(headings):
         table.add_column(heading, overflow="fold", no_wrap=whole_names and number == 0)  # to be copied as one word
     for row in rows:
