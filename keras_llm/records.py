@@ -3,8 +3,8 @@
     python -m keras_llm.records runs/ch03_lstm_classifier-cpu-seed0 runs/ch03_lstm_classifier-cpu-seed1 ...
 
 The first run gives the figures that ``keras-llm run`` makes again, and what the cells of the lesson printed; the others
-show how far the figures move with the seed. With ``--printed`` one more run gives what its cells printed and nothing
-else, when its figures are within the tolerance of the recorded ones.
+show how far the figures move with the seed. With ``--elsewhere`` a run with the recorded seed on another machine shows
+how far they move with the machine, and gives what its cells printed; all else that is recorded stays.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import re
 import shutil
 import statistics
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,6 @@ ROUNDING = 1e-4  # a figure below this is what rounding left
 
 def record(folders: list[Path]) -> dict[str, Any]:
     """The content of ``expected.json`` for runs of one chapter and preset that differ in their seeds.
-
-    The tolerance of a figure is twice its standard deviation over the seeds, at least 0.02 (of BLEU and chrF 2, of
-    numbers above 1, such as perplexities, 2%): another processor rounds differently, and training carries that on.
-    A figure below that may double, and of a rounding error itself only the order of magnitude is expected.
 
     Raises:
         InputError: when a folder holds no finished run, or the runs are not of one kind.
@@ -65,11 +62,9 @@ def record(folders: list[Path]) -> dict[str, Any]:
     for name, value in figures.items():
         values = [metrics[name] for _, metrics in runs]
         mean, spread = statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0.0
-        share = 2.0 if re.search("bleu|chrf", name) else 0.02 * max(1.0, abs(mean))  # those two are percentages
-        least = min(share, abs(mean)) if abs(mean) > ROUNDING else 9 * abs(mean)
         recorded[name] = {
             "value": value,
-            "tolerance": _short(max(least, 2 * spread)),
+            "tolerance": tolerance(name, values),
             "over_seeds": values,
             "mean": _short(mean),
             "standard_deviation": _short(spread),
@@ -91,6 +86,48 @@ def record(folders: list[Path]) -> dict[str, Any]:
     }
 
 
+def tolerance(name: str, values: Sequence[float]) -> float:
+    """How far a figure may be from the recorded one, the first of its values over seeds and machines.
+
+    Twice the standard deviation, and as far as any value was; at least 0.02 (of BLEU and chrF 2, of numbers above 1,
+    such as perplexities, 2%): another processor rounds differently, and training carries that on. A figure below that
+    may double, and of a rounding error itself only the order of magnitude is expected.
+    """
+    mean, spread = abs(statistics.mean(values)), statistics.stdev(values) if len(values) > 1 else 0.0
+    share = 2.0 if re.search("bleu|chrf", name) else 0.02 * max(1.0, mean)  # those two are percentages
+    least = min(share, mean) if mean > ROUNDING else 9 * mean
+    farthest = max(abs(value - values[0]) for value in values)
+    return _short(max(least, 2 * spread, farthest))
+
+
+def with_another_machine(known: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A record with one more run, of the same work on another machine: the tolerances hold it too.
+
+    Raises:
+        InputError: when the run is of other work, its machine is known already, or its headline is not the recorded
+            one's, within the tolerance.
+    """
+    found = record([folder])
+    if any(found[name] != known[name] for name in ("preset", "seed", "lesson")):
+        raise InputError(f"The run in {folder} has another preset, seed or lesson than the recorded one.")
+    others = known.get("elsewhere", [])
+    if found["machine"] in [known["machine"], *(other["machine"] for other in others)]:
+        raise InputError(f"The run in {folder} is of a machine that is recorded already.")
+    headline, value = known["figures"][known["headline"]], found["figures"][known["headline"]]["value"]
+    if abs(value - headline["value"]) > headline["tolerance"]:
+        raise InputError(
+            f"The run in {folder} is not like the recorded one: {known['headline']} {value:.4g} for "
+            f"{headline['value']:.4g}. Look for what is wrong, or record new runs."
+        )
+    figures = {}
+    for name, figure in known["figures"].items():
+        elsewhere = [*figure.get("elsewhere", []), found["figures"][name]["value"]]
+        allowed = tolerance(name, [*figure["over_seeds"], *elsewhere])
+        figures[name] = {**figure, "tolerance": allowed, "elsewhere": elsewhere}
+    machine = {name: found[name] for name in ("machine", "versions", "minutes")}
+    return {**known, "elsewhere": [*others, machine], "figures": figures}
+
+
 def printed(folder: Path) -> str:
     """The content of a chapter's ``recorded/printed.json``: what the cells printed in a run, and which run that was.
 
@@ -102,16 +139,6 @@ def printed(folder: Path) -> str:
     return json.dumps({**kept, "cells": cells}, ensure_ascii=False, indent=1) + "\n"
 
 
-def outside(folder: Path, known: dict[str, Any]) -> list[str]:
-    """The figures of a run that are not within the tolerance of the recorded ones, with both values."""
-    metrics = _read(folder / "metrics.json", set(known["figures"]))
-    return [
-        f"{name} {metrics[name]:.4g} for {figure['value']:.4g}"
-        for name, figure in known["figures"].items()
-        if abs(metrics[name] - figure["value"]) > figure["tolerance"]
-    ]
-
-
 def _short(value: float) -> float:
     return float(f"{value:.4g}")
 
@@ -119,7 +146,7 @@ def _short(value: float) -> float:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m keras_llm.records", description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="+", type=Path, help="folders of finished runs, the one to quote first")
-    parser.add_argument("--printed", action="store_true", help="take only what the cells printed, of one run")
+    parser.add_argument("--elsewhere", action="store_true", help="add one run on another machine to the recorded ones")
     asked = parser.parse_args(arguments)
     folders = asked.runs
     try:
@@ -128,36 +155,28 @@ def main(arguments: list[str] | None = None) -> None:
         if content["chapter"] not in known:
             raise InputError(f"There is no chapter {content['chapter']!r} here: there are: {', '.join(known)}.")
         chapter, text = known[content["chapter"]], printed(folders[0])
-        if asked.printed:
-            _check_same_work(folders, content, book.record_of(chapter))
+        if asked.elsewhere:
+            recorded = book.record_of(chapter)
+            if len(folders) != 1 or recorded is None:
+                raise InputError("--elsewhere takes one run of a chapter that is recorded.")
+            content = with_another_machine(recorded, folders[0])
     except InputError as error:
         print(f"keras_llm.records: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     kept = chapter / "recorded"
     kept.mkdir(exist_ok=True)
     write_text(kept / FILE, text)
-    if asked.printed:
-        print(f"{kept / FILE}: from {folders[0]}")
-        return
-    for old in kept.glob("*.png"):
-        old.unlink()
-    for figure in folders[0].glob("*.png"):
-        shutil.copy(figure, kept)
+    if not asked.elsewhere:
+        for old in kept.glob("*.png"):
+            old.unlink()
+        for figure in folders[0].glob("*.png"):
+            shutil.copy(figure, kept)
     path = chapter / "expected.json"
     write_text(path, json.dumps(content, indent=2) + "\n")
     headline = content["figures"][content["headline"]]
     print(
         f"{path}: {content['headline']} {headline['mean']} ± {headline['standard_deviation']} over {content['seeds']}"
     )
-
-
-def _check_same_work(folders: list[Path], content: dict[str, Any], known: dict[str, Any] | None) -> None:
-    if len(folders) != 1 or known is None:
-        raise InputError("--printed takes one run of a chapter that is recorded.")
-    if any(content[name] != known[name] for name in ("preset", "seed", "lesson")):
-        raise InputError(f"The run in {folders[0]} has another preset, seed or lesson than the recorded one.")
-    if differing := outside(folders[0], known):
-        raise InputError(f"The run in {folders[0]} is not like the recorded one: {', '.join(differing)}.")
 
 
 def _read(path: Path, needed: set[str]) -> dict[str, Any]:

@@ -113,27 +113,32 @@ def test_the_command_writes_the_file_and_says_the_headline(three, tmp_path, monk
     assert book.record_of(folder) == records.record(three)
 
 
-def test_what_another_run_printed_is_taken_when_its_figures_agree(three, tmp_path, monkeypatch, capsys) -> None:
+def test_a_run_on_another_machine_widens_the_tolerance(three, tmp_path, monkeypatch, capsys) -> None:
     folder = tmp_path / "chapter"
     folder.mkdir()
     monkeypatch.setattr(book, "chapters", lambda: {"ch03_lstm_classifier": folder})
     records.main([str(path) for path in three])
-    known = book.record_of(folder)
-    again = run(tmp_path / "again", {"test_accuracy": 0.83, "test_f1": 0.7}, machine={"processor": "slide rule"})
-    records.main([str(again), "--printed"])
-    assert book.record_of(folder) == known and printed_of(folder)["machine"] == {"processor": "slide rule"}
-    for metrics, about in (
-        ({"test_accuracy": 0.9, "test_f1": 0.7}, {}),
-        ({"test_accuracy": 0.8, "test_f1": 0.7}, {"seed": 1}),
+    (folder / "recorded" / "kept.png").touch()
+    known, rule = book.record_of(folder), {"processor": "slide rule"}
+    again = run(tmp_path / "again", {"test_accuracy": 0.83, "test_f1": 0.8}, machine=rule)
+    records.main([str(again), "--elsewhere"])
+    record = book.record_of(folder)
+    accuracy, f1 = (record["figures"][name] for name in ("test_accuracy", "test_f1"))
+    assert accuracy["tolerance"] == 0.04 and f1["tolerance"] == pytest.approx(0.1)
+    assert f1["value"] == 0.7 and f1["elsewhere"] == [0.8]
+    assert (record["machine"], record["elsewhere"][0]["machine"]) == (known["machine"], rule)
+    assert printed_of(folder)["machine"] == rule and (folder / "recorded" / "kept.png").exists()
+
+    for metrics, about, says in (
+        ({"test_accuracy": 0.9, "test_f1": 0.7}, {"machine": {}}, "not like the recorded one: test_accuracy 0.9"),
+        ({"test_accuracy": 0.8, "test_f1": 0.7}, {"machine": {}, "seed": 1}, "another preset, seed or lesson"),
+        ({"test_accuracy": 0.8, "test_f1": 0.7}, {"machine": rule}, "a machine that is recorded already"),
     ):
-        other = run(tmp_path / f"other{len(about)}", metrics, **about)
+        other = run(tmp_path / says[:9], metrics, **about)
         with pytest.raises(SystemExit) as stop:
-            records.main([str(other), "--printed"])
-        assert stop.value.code == 2
-    said = capsys.readouterr().err
-    assert (
-        "is not like the recorded one: test_accuracy 0.9 for 0.8" in said and "another preset, seed or lesson" in said
-    )
+            records.main([str(other), "--elsewhere"])
+        assert stop.value.code == 2 and says in capsys.readouterr().err
+    assert book.record_of(folder) == record
 
 
 @pytest.mark.parametrize("about", [{"status": "running"}, {"chapter": "ch99_gone"}])
