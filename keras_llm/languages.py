@@ -144,10 +144,10 @@ def _put_there(own: list[str], text: str) -> list[str] | None:
         return None
     values = []
     for piece in between:
-        place = first_place = text.find(piece, begin, end)
+        place = met = text.find(piece, begin, end)
         while place >= 0 and text.count("(", begin, place) != text.count(")", begin, place):  # within a shape
             place = text.find(piece, place + 1, end)
-        place = max(place, first_place)
+        place = max(place, met)
         if place < 0:
             return None
         values.append(text[begin:place])

@@ -89,7 +89,7 @@ def lesson_page(text: str, language: str = "en") -> Any:
             output = printed.get(str(number), "")
             if output and not compares:
                 translated = spoken.text(output) if spoken else output
-                cell.outputs = [new_output("stream", name="stdout", text=translated)]
+                cell.outputs = [new_output("stream", name="stdout", text=wrapped(translated))]
         for name in names:
             caption = figures[name]
             shown = f":::{{figure}} recorded/{name}.png\n:alt: {caption}\n\n{caption}\n:::"
@@ -99,6 +99,16 @@ def lesson_page(text: str, language: str = "en") -> Any:
     notebook.cells = cells
     notebook.metadata["language_info"] = {"name": "python", "pygments_lexer": "python"}
     return notebook
+
+
+def wrapped(output: str, columns: int = 100) -> str:
+    """Printed lines, the long ones in several: sentences at a space, but no line of a table."""
+    lines = output.split("\n")
+    whole = [len(line) <= columns or re.search(r"\S {2,}\S", line) for line in lines]
+    return "\n".join(
+        line if w else textwrap.fill(line, columns, break_on_hyphens=False)
+        for line, w in zip(lines, whole, strict=True)
+    )
 
 
 def documents_of(chapter: str) -> str:
