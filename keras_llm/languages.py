@@ -91,9 +91,12 @@ class Translation:
         return None
 
     def named(self, text: str) -> str | None:
-        """A message without places, alone or with a number: "LSTM, cleaned: 2.1" is no "LSTM, {name}"."""
+        """A message without places, alone or with a number: "LSTM, cleaned: 2.1" is no "LSTM, {name}". What a model
+        wrote stands behind its setting, "[greedy] the United States"."""
         if text in self.messages:
             return self.messages[text]
+        if (of := re.match(r"\[(.+?)\]", text)) and (setting := self.named(of[1])):
+            return f"[{setting}]{text[of.end() :]}"
         number = NUMBER.search(text)
         shown = self.messages.get(text[: number.start()]) if number else None
         return None if shown is None else shown + number[0]

@@ -100,23 +100,27 @@ def tolerance(name: str, values: Sequence[float]) -> float:
     return _short(max(least, 2 * spread, farthest))
 
 
-def with_another_machine(known: dict[str, Any], folder: Path) -> dict[str, Any]:
+def with_another_machine(known: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     """A record with one more run, of the same work on another machine: the tolerances hold it too.
+
+    Args:
+        known: the record.
+        found: that of the one run.
 
     Raises:
         InputError: when the run is of other work, its machine is known already, or its headline is not the recorded
             one's, within the tolerance.
     """
-    found = record([folder])
-    if any(found[name] != known[name] for name in ("preset", "seed", "lesson")):
-        raise InputError(f"The run in {folder} has another preset, seed or lesson than the recorded one.")
+    same = all(found[name] == known[name] for name in ("preset", "seed", "lesson"))
+    if not same or found["figures"].keys() != known["figures"].keys():
+        raise InputError("The run has another preset, seed, lesson or version than the recorded one.")
     others = known.get("elsewhere", [])
     if found["machine"] in [known["machine"], *(other["machine"] for other in others)]:
-        raise InputError(f"The run in {folder} is of a machine that is recorded already.")
+        raise InputError("The run is of a machine that is recorded already.")
     headline, value = known["figures"][known["headline"]], found["figures"][known["headline"]]["value"]
     if abs(value - headline["value"]) > headline["tolerance"]:
         raise InputError(
-            f"The run in {folder} is not like the recorded one: {known['headline']} {value:.4g} for "
+            f"The run is not like the recorded one: {known['headline']} {value:.4g} for "
             f"{headline['value']:.4g}. Look for what is wrong, or record new runs."
         )
     figures = {}
@@ -124,7 +128,7 @@ def with_another_machine(known: dict[str, Any], folder: Path) -> dict[str, Any]:
         elsewhere = [*figure.get("elsewhere", []), found["figures"][name]["value"]]
         allowed = tolerance(name, [*figure["over_seeds"], *elsewhere])
         figures[name] = {**figure, "tolerance": allowed, "elsewhere": elsewhere}
-    machine = {name: found[name] for name in ("machine", "versions", "minutes")}
+    machine = {name: found[name] for name in ("machine", "versions")}
     return {**known, "elsewhere": [*others, machine], "figures": figures}
 
 
@@ -159,7 +163,7 @@ def main(arguments: list[str] | None = None) -> None:
             recorded = book.record_of(chapter)
             if len(folders) != 1 or recorded is None:
                 raise InputError("--elsewhere takes one run of a chapter that is recorded.")
-            content = with_another_machine(recorded, folders[0])
+            content = with_another_machine(recorded, content)
     except InputError as error:
         print(f"keras_llm.records: {error}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -3,7 +3,6 @@
 import dataclasses
 import tempfile
 import textwrap
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -274,14 +273,13 @@ def test_a_busy_machine_costs_no_points(nothing_stays) -> None:
     assert graded.points == 2, graded
 
 
-def test_a_process_that_starts_belongs_to_nobody_else(nothing_stays) -> None:
-    """Sandboxes that end while others start, as in a class, kill none of them."""
-
-    def grade(number: int) -> float:
-        return grade_exercise(double, f"{number}.py", source("return 2 * x"), CLOSED).points
-
-    with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(grade, range(40))) == [2.0] * 40
+def test_a_sandbox_that_ends_leaves_the_others_alone(monkeypatch, nothing_stays) -> None:
+    """Also while nothing tells whose process one is: it has neither mark nor name between fork and exec."""
+    answer = source("return 2 * x")
+    with Sandbox("one.py", answer) as one:
+        with Sandbox("other.py", answer):
+            monkeypatch.setattr(Sandbox, "_is_ours", lambda self, process: True)
+        assert one.call("double", 2.0) == 4.0
 
 
 @pytest.mark.parametrize(

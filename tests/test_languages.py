@@ -53,6 +53,7 @@ def english_afterwards():
         ("a text of 3: (1, 3, 8), 24 numbers", "3 的文本：(1, 3, 8)，24 个数"),
         ("  3 of [0.1  0.13] texts", "  [0.1  0.13] 个文本中的 3 个"),
         ("words, sotu: 7 different ones; 3 texts, 2 occur once", "词, sotu：7 种；文本 3 个， 2 只出现一次"),
+        ("[words 4] case, white space: words", "[词 4] case, white space: words"),
         ("  LSTM, cleaned: 3.3", "  LSTM，清洗后: 3.3"),
         (" words      1.00  case, white space", "    词      1.00       大小写、空白"),
         ("   figure  words  cannot give back", "     指标     词          无法还原"),

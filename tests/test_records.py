@@ -131,10 +131,11 @@ def test_a_run_on_another_machine_widens_the_tolerance(three, tmp_path, monkeypa
 
     for metrics, about, says in (
         ({"test_accuracy": 0.9, "test_f1": 0.7}, {"machine": {}}, "not like the recorded one: test_accuracy 0.9"),
-        ({"test_accuracy": 0.8, "test_f1": 0.7}, {"machine": {}, "seed": 1}, "another preset, seed or lesson"),
+        ({"test_accuracy": 0.8, "test_f1": 0.7}, {"machine": {}, "seed": 1}, "another preset, seed, lesson or version"),
+        ({"test_accuracy": 0.8}, {"machine": {"cores": 1}}, "another preset, seed, lesson or version than"),
         ({"test_accuracy": 0.8, "test_f1": 0.7}, {"machine": rule}, "a machine that is recorded already"),
     ):
-        other = run(tmp_path / says[:9], metrics, **about)
+        other = run(tmp_path / f"{says[:9]}{len(metrics)}", metrics, **about)
         with pytest.raises(SystemExit) as stop:
             records.main([str(other), "--elsewhere"])
         assert stop.value.code == 2 and says in capsys.readouterr().err
